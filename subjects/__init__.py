@@ -1,0 +1,1 @@
+"""What is watched: the protocols, the registry, and one package per subject."""
