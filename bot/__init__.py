@@ -1,1 +1,1 @@
-"""TODO."""
+"""Mind and mouth: incidents, the store, Slack, web, CLI."""

@@ -1,0 +1,1 @@
+"""Tickets, violations, messages and the audit log, in one database."""
