@@ -1,0 +1,1 @@
+"""The rate limiter cluster: nodes that share their counters through one Redis."""
