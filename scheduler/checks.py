@@ -7,10 +7,11 @@ nothing but time.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Generic
+from typing import Final, Generic
 
 from scheduler.debounce import Debounce, Key, Report
 from subjects.clock import Clock
@@ -26,8 +27,10 @@ from subjects.protocols import (
     Verdict,
 )
 
-LET_GO_S = 0.2
+LET_GO_S: Final = 0.2
 """So long may an observation that was cancelled take to end before it is left behind."""
+MOST_CHARACTERS: Final = 2000
+"""Of a detail or a reason; what a subject says goes into the log for ever."""
 
 
 class Check(Generic[SnapshotT]):
@@ -107,8 +110,8 @@ def _outcome(task: asyncio.Task[SnapshotT]) -> _Seen[SnapshotT] | Unknown:
     if error is None:
         return _Seen(task.result())
     if isinstance(error, Unobservable):
-        return Unknown(str(error))
-    return Unknown(f"the check failed: {type(error).__name__}: {error}")
+        return Unknown(_storable(str(error)))
+    return Unknown(_storable(f"the check failed: {type(error).__name__}: {error}"))
 
 
 def judge(invariant: Invariant[SnapshotT], observation: Observation[SnapshotT]) -> Mapping[str, Verdict]:
@@ -118,13 +121,27 @@ def judge(invariant: Invariant[SnapshotT], observation: Observation[SnapshotT]) 
     """
     try:
         verdicts = invariant.evaluate(observation)
+        return {key: _proper(invariant, verdicts.get(key)) for key in invariant.expected}
     except Exception as error:  # noqa: BLE001  a subject's code is not ours: its failure is a finding
-        why = f"{invariant.name} failed: {type(error).__name__}: {error}"
+        why = _storable(f"{invariant.name} failed: {type(error).__name__}: {error}")
         return {key: Unknown(why) for key in invariant.expected}
-    return {key: _proper(invariant.name, verdicts.get(key)) for key in invariant.expected}
 
 
-def _proper(name: str, verdict: object) -> Verdict:
-    if isinstance(verdict, Holds | Broken | Unknown):
-        return verdict
-    return Unknown(f"{name} gave no verdict")
+def _proper(invariant: Invariant[SnapshotT], verdict: object) -> Verdict:
+    match verdict:
+        case Holds():
+            return verdict
+        case Broken(value=value, detail=detail) if math.isfinite(value):
+            return Broken(value, _storable(detail))
+        case Broken(value=value, detail=detail):
+            # What is not a number can't be stored; that it is broken must not be lost with it.
+            return Broken(invariant.threshold, _storable(f"{detail} (its value was {value})"))
+        case Unknown(why=why, because=because):
+            return Unknown(_storable(why), because)
+        case _:
+            return Unknown(f"{invariant.name} gave no verdict")
+
+
+def _storable(text: str) -> str:
+    """Text that a database takes: bounded, and without lone surrogates."""
+    return text[:MOST_CHARACTERS].encode("utf-8", "replace").decode()
