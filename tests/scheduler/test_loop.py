@@ -130,7 +130,7 @@ def test_an_invariant_that_misbehaves_is_unknown_never_well(
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_broken_with_a_value_that_cannot_be_stored_is_still_broken(value: float) -> None:
-    invariant = Invariant(
+    invariant: Invariant[float] = Invariant(
         "odd", "It is.", Severity.WARNING, 7, "x", 0, ("k",), lambda _: {"k": Broken(value, "a\ud800" + "b" * 9000)}
     )
     verdict = judge(invariant, Observation(ManualClock().now(), 1.0))["k"]
