@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, TypeVar
 import httpx
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from subjects.words import one_line
+
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 MAX_BYTES = 1024 * 1024
 """The largest answer that is read, bytes."""
-
-WORDS_LIMIT = 200
-"""The longest text of someone else's that is passed on, characters."""
 
 
 class ReadFailedError(Exception):
@@ -70,7 +69,7 @@ async def _get(http: httpx.AsyncClient, url: str, timeout_s: float, max_bytes: i
             # Unpacking could yield any size before it can be counted.
             raise ReadFailedError("answered compressed, which was not asked for")
         body = bytearray()
-        async for chunk in response.aiter_raw():
+        async for chunk in response.aiter_bytes():
             body += chunk
             if len(body) > max_bytes:
                 raise ReadFailedError(f"answered with more than {max_bytes} bytes")
@@ -113,9 +112,3 @@ def _first_fault(error: ValidationError) -> str:
         return "answered something that is not JSON"
     path = one_line(".".join(str(part) for part in first["loc"]))
     return f"answered JSON of another shape: {path}: {one_line(first['msg'])}"
-
-
-def one_line(text: str, limit: int = WORDS_LIMIT) -> str:
-    """Someone else's text as one line of printable characters, cut at ``limit``."""
-    line = " ".join("".join(c if c.isprintable() else " " for c in text[: limit * 4]).split())
-    return line if len(line) <= limit else line[: limit - 1] + "…"

@@ -65,6 +65,8 @@ def _sentence(model: type[BaseModel], error: ErrorDetails) -> str:
             return f"{path}: there is no such key; {_choices(model, error)}."
         case "missing":
             return f"{path}: is missing; add it."
+        case "too_short":
+            return f"{path}: is empty; name at least one."
         case "value_error":
             return f"{path}: {error['ctx']['error']}."
         case _:

@@ -11,9 +11,9 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Literal
 from urllib.parse import urlsplit, urlunsplit
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from subjects.bounded_http import Answer, ReadFailedError, get_json, one_line
+from subjects.bounded_http import Answer, ReadFailedError, get_json
 from subjects.ratelimiter.snapshot import (
     Counter,
     Histogram,
@@ -24,6 +24,7 @@ from subjects.ratelimiter.snapshot import (
     Tally,
     WriteBehind,
 )
+from subjects.words import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     import httpx
 
 _Name = Annotated[str, Field(min_length=1, max_length=256)]
+_Count = Annotated[int, Field(ge=0, le=2**63 - 1)]
+_Seconds = Annotated[float, Field(ge=0, le=1e9)]
 
 
 class RateLimiterClient:
@@ -56,9 +59,9 @@ class RateLimiterClient:
 
 
 class _Limit(Answer):
-    limit: NonNegativeInt
-    window_ms: Annotated[int, Field(gt=0)]
-    version: NonNegativeInt
+    limit: _Count
+    window_ms: Annotated[int, Field(gt=0, le=2**53)]
+    version: _Count
 
     def record(self) -> LimitVersion:
         return LimitVersion(limit=self.limit, window_ms=self.window_ms, version=self.version)
@@ -67,7 +70,7 @@ class _Limit(Answer):
 class _Redis(Answer):
     url: str
     connected: bool
-    since_s: NonNegativeFloat
+    since_s: _Seconds
     error: str | None
 
     def record(self) -> RedisLink:
@@ -80,8 +83,8 @@ class _Redis(Answer):
 
 
 class _WriteBehind(Answer):
-    pending: NonNegativeInt
-    stuck_for_s: NonNegativeFloat
+    pending: _Count
+    stuck_for_s: _Seconds
     error: str | None
 
     def record(self) -> WriteBehind:
@@ -93,8 +96,8 @@ class _WriteBehind(Answer):
 
 
 class _Latency(Answer):
-    le: Annotated[list[float | Literal["+Inf"]], Field(min_length=2, max_length=200)]
-    counts: list[NonNegativeInt]
+    le: Annotated[list[_Seconds | Literal["+Inf"]], Field(min_length=2, max_length=200)]
+    counts: list[_Count]
 
     @model_validator(mode="after")
     def _is_cumulative(self) -> _Latency:
@@ -121,7 +124,7 @@ class _StatusAnswer(Answer):
     boot_id: _Name
     redis: _Redis
     limits: dict[str, _Limit]
-    admitted: dict[str, NonNegativeInt]
+    admitted: dict[str, _Count]
     write_behind: _WriteBehind
     latency: _Latency
 
@@ -140,7 +143,7 @@ class _StatusAnswer(Answer):
 class _Tally(Answer):
     node: _Name
     boot_id: _Name
-    counts: dict[str, NonNegativeInt] | None
+    counts: dict[str, _Count] | None
     error: str | None
 
     def record(self) -> Tally:
@@ -154,8 +157,8 @@ class _Tally(Answer):
 class _Counter(Answer):
     limit: _Name
     key: str
-    count: NonNegativeInt
-    ttl_ms: NonNegativeInt | None
+    count: _Count
+    ttl_ms: _Count | None
 
     def record(self) -> Counter:
         return Counter(limit=self.limit, key=one_line(self.key, limit=64), count=self.count, ttl_ms=self.ttl_ms)

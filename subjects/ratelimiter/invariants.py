@@ -14,6 +14,7 @@ from typing import TypeAlias
 from subjects.protocols import Broken, Holds, Invariant, Observation, Severity, Unknown, Verdict
 from subjects.ratelimiter.latency import Checks, checks_between, quantile_s
 from subjects.ratelimiter.snapshot import NodeStatus, RateLimiterSnapshot, SharedState, Unreadable
+from subjects.words import one_line
 
 Seen: TypeAlias = Observation[RateLimiterSnapshot]
 _Cause: TypeAlias = tuple[str, str] | None
@@ -46,6 +47,9 @@ MIN_CHECKS = 5
 
 STUCK_WINDOWS = 2
 """A counter lives one window beyond its last admission; one that would live this many is stuck."""
+
+MAX_SENTENCE = 500
+"""The longest detail or reason, characters."""
 
 
 def node_down(nodes: Sequence[str], tuning: Tuning = NODE_DOWN) -> Invariant[RateLimiterSnapshot]:
@@ -160,7 +164,7 @@ def _node(snapshot: RateLimiterSnapshot, node: str) -> NodeStatus | Unreadable:
 def _judge_node_down(seen: Seen, node: str) -> Verdict:
     view = _node(seen.snapshot, node)
     if isinstance(view, Unreadable):
-        return Broken(1.0, f"{node} was asked for its status: {view.why}.")
+        return _broken(1.0, f"{node} was asked for its status: {view.why}.")
     return Holds(0.0)
 
 
@@ -171,7 +175,7 @@ def _judge_redis_disconnected(seen: Seen, node: str) -> Verdict:
     if view.redis.connected:
         return Holds(0.0)
     said = f": {view.redis.error}" if view.redis.error else ""
-    return Broken(1.0, f"{node} has not reached Redis at {view.redis.url} for {view.redis.since_s:.1f} s{said}.")
+    return _broken(1.0, f"{node} has not reached Redis at {view.redis.url} for {view.redis.since_s:.1f} s{said}.")
 
 
 def _judge_high_latency(seen: Seen, node: str, *, threshold_ms: float, min_checks: int) -> Verdict:
@@ -184,7 +188,7 @@ def _judge_high_latency(seen: Seen, node: str, *, threshold_ms: float, min_check
     value = round(p95.seconds * 1000, 3)
     if value >= threshold_ms:
         took = "more than" if p95.is_lower_bound else "up to"
-        return Broken(value, f"{node} took {took} {value:.0f} ms for 95 of 100 checks, of {checks.total}.")
+        return _broken(value, f"{node} took {took} {value:.0f} ms for 95 of 100 checks, of {checks.total}.")
     if p95.is_lower_bound:
         return Unknown(f"{node}'s histogram ends at {value:.0f} ms, below the threshold.")
     return Holds(value)
@@ -230,7 +234,7 @@ def _judge_counter_drift(seen: Seen, limit: str, *, nodes: Sequence[str], thresh
     total = sum(drifts.values())
     if total >= threshold:
         worst = max(drifts, key=lambda node: drifts[node])
-        return Broken(float(total), _drift_facts(seen.snapshot, shared, worst, limit))
+        return _broken(float(total), _drift_facts(seen.snapshot, shared, worst, limit))
     gaps = [part for part in parts.values() if isinstance(part, _Gap)]
     if gaps:
         unexplained = [gap for gap in gaps if gap.because is None]
@@ -293,7 +297,7 @@ def _judge_ghost_allowing(seen: Seen, limit: str, *, nodes: Sequence[str], thres
     if fullest is not None and excess >= threshold:
         behind = [text for node in nodes if (text := _version_behind(seen.snapshot, node, limit, rule.version))]
         versions = f" Redis has version {rule.version}; {'; '.join(behind)}." if behind else ""
-        return Broken(
+        return _broken(
             float(excess),
             f"{fullest.key} was admitted {fullest.count} times in {rule.window_ms / 1000:g} s, "
             f"the limit is {rule.limit}.{versions}",
@@ -331,7 +335,7 @@ def _judge_stuck_key(seen: Seen, limit: str, *, threshold: float) -> Verdict:
     first = stuck[0]
     lives = "for ever" if first.ttl_ms is None else f"for {first.ttl_ms / 1000:g} s more"
     others = f", and {len(stuck) - 1} more like it" if len(stuck) > 1 else ""
-    return Broken(
+    return _broken(
         float(len(stuck)),
         f"The counter of {first.key} stays {lives} with {first.count} entries, "
         f"the window is {rule.window_ms / 1000:g} s{others}.",
@@ -343,8 +347,13 @@ def _is_stuck(ttl_ms: int | None, window_ms: int) -> bool:
 
 
 def _unreadable_node(node: str, view: Unreadable) -> Unknown:
-    return Unknown(f"{node} was asked for its status: {view.why}.", because=("node_down", node))
+    return Unknown(_sentence(f"{node} was asked for its status: {view.why}"), because=("node_down", node))
+
+
+def _broken(value: float, detail: str) -> Broken:
+    return Broken(value, _sentence(detail))
 
 
 def _sentence(text: str) -> str:
-    return text.rstrip(".") + "."
+    """One sentence, of a length that fits a chat message whatever a long list of nodes makes of it."""
+    return one_line(text.rstrip("."), limit=MAX_SENTENCE) + "."
