@@ -16,11 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-import aiohttp
-
 from compose.deployment import Layout, ensure_token, write_configs
 from compose.errors import ConflictError, DeployError, NotFoundError
-from compose.node_api import NodeApi
 from compose.ports import LOOPBACK, Ports
 from compose.processes import Process
 from compose.redis_server import answers_ping, find_redis_server, redis_command
@@ -29,6 +26,9 @@ from compose.waiting import until
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 
+    import aiohttp
+
+    from compose.node_api import NodeApi
     from compose.processes import Kind
 
 Verb = Literal["start", "stop", "restart", "pause", "resume"]
@@ -106,6 +106,8 @@ class World:
 
     def api(self, name: str) -> NodeApi:
         """The HTTP API of one process, as somebody with the token uses it."""
+        from compose.node_api import NodeApi  # noqa: PLC0415 - see `_open_session`
+
         if self._session is None:
             raise ConflictError("the world is not running")
         return NodeApi(self._session, self.process(name).url, self._token)
@@ -144,14 +146,16 @@ class World:
         """
         self.layout.prepare()
         with _locked(self.layout.lock_file):
-            self._deploy(control_port)
-            async with aiohttp.ClientSession() as self._session:
-                try:
-                    await self._start()
-                    yield
-                finally:
-                    await self._stop()
-                    self._ports.release()
+            try:
+                self._deploy(control_port)
+                for process in self.processes:
+                    await process.spawn()
+                self._session = _open_session()
+                await self._wait_healthy()
+                self.note("started")
+                yield
+            finally:
+                await self._end()
 
     def _deploy(self, control_port: int) -> None:
         binary = find_redis_server()
@@ -191,9 +195,7 @@ class World:
             ready=ready,
         )
 
-    async def _start(self) -> None:
-        for process in self.processes:
-            await process.spawn()
+    async def _wait_healthy(self) -> None:
         for process in self.processes:
             await process.wait_ready()
         for name in self.limiters:
@@ -205,14 +207,13 @@ class World:
                 )
             except ConflictError as error:
                 raise DeployError(f"{error}:\n{self.process(name).log_tail()}") from error
-        self.note("started")
 
     async def _healthy(self, name: str) -> bool:
         status = await self.api(name).status()
         return status.redis.connected and status.subscription.connected and bool(status.limits)
 
-    async def _stop(self) -> None:
-        """End every process: those first that use the others."""
+    async def _end(self) -> None:
+        """End every process, those first that use the others, and give everything back."""
         self.layout.world_file.unlink(missing_ok=True)
         by_kind: tuple[Kind, ...] = ("load", "batch", "limiter", "redis")
         for kind in by_kind:
@@ -220,6 +221,9 @@ class World:
                 for process in self.processes:
                     if process.kind == kind:
                         group.create_task(process.end())
+        if self._session is not None:
+            await self._session.close()
+        self._ports.release()
 
     def write_world_file(self) -> None:
         """Tell others where everything is, now that all of it is ready."""
@@ -236,6 +240,13 @@ class World:
 
     def _where(self, name: str) -> dict[str, str | int]:
         return {"url": self.process(name).url, "port": self._ports[name]}
+
+
+def _open_session() -> aiohttp.ClientSession:
+    """An HTTP client; its import takes as long as the children's own, which run meanwhile."""
+    import aiohttp  # noqa: PLC0415 - see above
+
+    return aiohttp.ClientSession()
 
 
 def write_atomically(path: Path, text: str) -> None:

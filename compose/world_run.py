@@ -8,9 +8,7 @@ import time
 from typing import TYPE_CHECKING
 
 import typer
-from aiohttp import web
 
-from compose.control import Control
 from compose.ports import LOOPBACK
 from compose.ratelimiter.clock import system_clock
 from compose.world import World, write_atomically
@@ -32,6 +30,11 @@ async def run_world(root: Path, *, limiters: int, control_port: int, ready_file:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     async with world.running(control_port=control_port):
+        # Imported now: the children's own imports run beside, and a world starts faster.
+        from aiohttp import web  # noqa: PLC0415 - see above
+
+        from compose.control import Control  # noqa: PLC0415 - see above
+
         runner = web.AppRunner(Control(world, stop).app(), access_log=None, shutdown_timeout=1.0)
         await runner.setup()
         try:

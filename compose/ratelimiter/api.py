@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field
 
 from compose.ratelimiter.config import LimitName, Strict
 from compose.ratelimiter.errors import RedisLinkError, RequestError
-from compose.ratelimiter.http_json import BODY_BOUND, answer, errors_as_json, parse_body, parse_query
+from compose.ratelimiter.http_json import answer, parse_body, parse_query
 from compose.ratelimiter.shared import read_shared
 from compose.ratelimiter.views import (
     CheckView,
@@ -184,10 +184,3 @@ class Api:
 def unknown_limit(name: str) -> RequestError:
     """The 404 for a limit that nobody configured."""
     return RequestError(404, "unknown_limit", f"there is no limit {name!r}; GET /v1/limits lists them")
-
-
-def build_app(routes: list[web.RouteDef]) -> web.Application:
-    """The application that serves these routes."""
-    app = web.Application(middlewares=[errors_as_json], client_max_size=BODY_BOUND)
-    app.add_routes(routes)
-    return app

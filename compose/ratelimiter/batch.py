@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from compose.ratelimiter import keys
-from compose.ratelimiter.api import build_app
 from compose.ratelimiter.clock import system_clock
 from compose.ratelimiter.config import BatchConfig, load_config
 from compose.ratelimiter.errors import RedisLinkError
-from compose.ratelimiter.http_json import answer
+from compose.ratelimiter.http_json import answer, build_app
 from compose.ratelimiter.redis_link import connect, script_text, translated
 from compose.ratelimiter.service import run_program, served
 from compose.ratelimiter.views import BatchStatusView

@@ -115,3 +115,10 @@ async def errors_as_json(
     except Exception:
         log.exception("unexpected error in %s %s", request.method, request.path)
         return error_answer(500, "internal_error", "an unexpected error; the node's log has the trace")
+
+
+def build_app(routes: list[web.RouteDef]) -> web.Application:
+    """The application that serves these routes."""
+    app = web.Application(middlewares=[errors_as_json], client_max_size=BODY_BOUND)
+    app.add_routes(routes)
+    return app

@@ -17,11 +17,10 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry, Counter, generate_latest
 from pydantic import BaseModel, ValidationError
 
-from compose.ratelimiter.api import build_app
 from compose.ratelimiter.arrivals import arrivals
 from compose.ratelimiter.clock import system_clock
 from compose.ratelimiter.config import LoadConfig, Strict, load_config
-from compose.ratelimiter.http_json import answer
+from compose.ratelimiter.http_json import answer, build_app
 from compose.ratelimiter.service import run_program, served
 
 if TYPE_CHECKING:

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from compose.ratelimiter.accounting import Accounting
-from compose.ratelimiter.api import Api, build_app
+from compose.ratelimiter.api import Api
 from compose.ratelimiter.clock import system_clock
 from compose.ratelimiter.config import NodeConfig, load_config
 from compose.ratelimiter.errors import RedisLinkError
+from compose.ratelimiter.http_json import build_app
 from compose.ratelimiter.identity import new_boot
 from compose.ratelimiter.limiter import Limiter
 from compose.ratelimiter.limits import LimitTable
