@@ -1,1 +1,1 @@
-"""TODO."""
+"""Where commands will run: the sandboxes, and the gateway to the subject."""

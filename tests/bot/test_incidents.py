@@ -1,75 +1,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
-from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from bot import events, incidents
-from bot.incidents import Incidents, Rules
-from bot.store import audit, tickets
-from bot.store.database import Store, default_path
-from bot.store.records import Ticket, TicketState
-from scheduler.debounce import Blind, Finding, Report
+from bot.incidents import Incidents
+from bot.store import tickets
+from bot.store.database import Store
+from bot.store.records import TicketState
+from scheduler.debounce import Finding, Report
 from subjects.protocols import Fingerprint, Severity
+from tests.bot.bench import RULES, SEVERITY, SLOW, UP_1, Bench
 from tests.clock import ManualClock
-
-RULES = Rules(hold_s=5, flap_window_s=60, call_again_s=30)
-UP_1, UP_2, SLOW = (Fingerprint("s", "up", "1"), Fingerprint("s", "up", "2"), Fingerprint("s", "slow", "*"))
-SEVERITY = {UP_1: Severity.WARNING, UP_2: Severity.WARNING, SLOW: Severity.CRITICAL}
-
-
-@dataclass
-class Bench:
-    """A store and what reports to it, tick by tick."""
-
-    store: Store
-    clock: ManualClock
-    incidents: Incidents = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.restart()
-
-    def restart(self) -> None:
-        self.incidents = Incidents(self.store, RULES)
-
-    def tick(
-        self,
-        *broken: Fingerprint,
-        unclear: Mapping[Fingerprint, str] | None = None,
-        blind: str | None = None,
-        after_s: float = 1.0,
-    ) -> Ticket | None:
-        self.clock.advance(after_s)
-        unclear = unclear or {}
-        report = Report(
-            subject="s",
-            at=self.clock.now(),
-            monotonic=self.clock.monotonic(),
-            broken=tuple(Finding(one, SEVERITY[one], 7.0, 5.0, "x", "Seven.", self.clock.now()) for one in broken),
-            holding=frozenset(set(SEVERITY) - set(broken) - set(unclear)),
-            unclear=unclear,
-            unknown=len(unclear),
-            blind=Blind(self.clock.now(), blind, ()) if blind else None,
-        )
-        asyncio.run(self.incidents.take_in(report))
-        return self.live
-
-    @property
-    def live(self) -> Ticket | None:
-        return self.store.call(tickets.live_on, "s")
-
-    def get(self, number: int) -> Ticket:
-        return self.store.call(tickets.get, number)
-
-    def events(self, kind: type[events.Event] | None = None) -> list[events.Event]:
-        return [e.event for e in self.store.call(audit.entries) if kind is None or e.kind == kind.__name__]
 
 
 @pytest.fixture
@@ -116,6 +59,15 @@ def test_what_breaks_while_it_lives_joins_and_all_must_hold(bench: Bench) -> Non
         bench.tick()
     assert bench.live is None
     assert bench.store.call(tickets.count) == 1
+
+
+def test_what_joins_at_the_last_moment_keeps_the_ticket(bench: Bench) -> None:
+    bench.tick(UP_1)
+    for _ in range(5):
+        bench.tick()
+    ticket = bench.tick(SLOW)
+    assert ticket is not None
+    assert (ticket.id, ticket.state) == (1, TicketState.OPEN)
 
 
 def test_not_seeing_never_resolves(bench: Bench) -> None:
@@ -190,6 +142,19 @@ def test_a_return_within_the_flap_window_reopens_the_same_ticket_and_calls_anew(
     assert reopened.reopened_at == bench.clock.now()
 
 
+def test_what_was_cleared_before_a_reopening_keeps_its_own_end(bench: Bench) -> None:
+    bench.tick(UP_1, SLOW)
+    for _ in range(7):
+        bench.tick()
+    cleared = [violation.cleared_at for violation in bench.get(1).violations]
+    bench.tick(SLOW)
+    for _ in range(7):
+        bench.tick()
+    violations = bench.get(1).violations
+    assert [violation.fingerprint for violation in violations] == [UP_1, SLOW, SLOW]
+    assert [violation.cleared_at for violation in violations[:2]] == cleared
+
+
 def test_a_return_after_the_flap_window_or_of_something_else_is_a_new_ticket(bench: Bench) -> None:
     bench.tick(UP_1)
     for _ in range(7):
@@ -240,6 +205,15 @@ def test_a_restart_neither_repeats_nor_forgets_a_call(bench: Bench) -> None:
     for _ in range(28):
         bench.tick(UP_1)
     assert kinds(bench).count("PeopleCalled") == 1
+    bench.tick(UP_1)
+    bench.tick(UP_1)
+    assert kinds(bench).count("PeopleCalled") == 2
+
+
+def test_after_a_restart_with_the_wall_clock_stepped_back_people_are_called_rather_than_not(bench: Bench) -> None:
+    bench.tick(UP_1)
+    bench.restart()
+    bench.clock.step_wall(-7200)
     bench.tick(UP_1)
     bench.tick(UP_1)
     assert kinds(bench).count("PeopleCalled") == 2
@@ -321,95 +295,3 @@ def test_quiet_subjects_cost_no_transaction(bench: Bench) -> None:
     bench.store.unit = lambda *_: heads.append(1)  # type: ignore[method-assign,assignment]  # would fail if entered
     bench.tick()
     assert heads == []
-
-
-class TicketLife(RuleBasedStateMachine):
-    """Whatever happens in whatever order, what DESIGN promises of tickets holds."""
-
-    @initialize()
-    def start(self) -> None:
-        self.folder = TemporaryDirectory()
-        self.clock = ManualClock()
-        self.store = Store(default_path(Path(self.folder.name)), self.clock)
-        self.store.open(migrate=True)
-        self.bench = Bench(self.store, self.clock)
-        self.seen_well_since: dict[Fingerprint, float | None] = dict.fromkeys(SEVERITY, None)
-
-    @rule(
-        broken=st.sets(st.sampled_from(list(SEVERITY))),
-        unclear=st.sets(st.sampled_from(list(SEVERITY)), max_size=1),
-        after_s=st.sampled_from([0.5, 1.0, 3.0, 40.0]),
-        repeat=st.integers(1, 4),
-    )
-    def tick(self, broken: set[Fingerprint], unclear: set[Fingerprint], after_s: float, repeat: int) -> None:
-        for _ in range(repeat):
-            live = self.bench.live
-            self.bench.tick(*(broken - unclear), unclear=dict.fromkeys(unclear, "no answer"), after_s=after_s)
-            now = self.clock.monotonic()
-            for one in SEVERITY:
-                well = one not in broken | unclear
-                self.seen_well_since[one] = (self.seen_well_since[one] or now) if well else None
-            if live is not None and not self.bench.get(live.id).live:
-                for violation in live.violations:
-                    if violation.cleared_at is None:
-                        since = self.seen_well_since[violation.fingerprint]
-                        assert since is not None
-                        assert now - since >= RULES.hold_s
-            if broken - unclear:
-                assert self.bench.live is not None
-
-    @rule(seconds=st.sampled_from([-7200.0, -10.0, 10.0, 7200.0]))
-    def step_the_wall_clock(self, seconds: float) -> None:
-        self.clock.step_wall(seconds)
-
-    @rule()
-    def restart(self) -> None:
-        self.bench.restart()
-
-    @rule(actor=st.sampled_from(["slack:U1", "os:ana"]), what=st.sampled_from(["ack", "take", "mute"]))
-    def people(self, actor: str, what: str) -> None:
-        for ticket in self.store.call(tickets.listing):
-            if what == "ack":
-                self.store.call(incidents.acknowledge, self.store, ticket.id, actor)
-            elif what == "take":
-                self.store.call(incidents.take_over, self.store, ticket.id, actor)
-            else:
-                self.store.call(incidents.mute, self.store, ticket.id, 5.0, actor)
-            assert self.bench.get(ticket.id).state is ticket.state, "people close nothing"
-
-    @invariant()
-    def the_log_tells_the_state(self) -> None:
-        if not hasattr(self, "store"):
-            return
-        told: dict[int, TicketState] = {}
-        for entry in self.store.call(audit.entries):
-            if entry.ticket is None:
-                continue
-            match entry.event:
-                case events.TicketOpened():
-                    assert entry.ticket not in told
-                    told[entry.ticket] = TicketState.OPEN
-                case events.TicketReopened():
-                    assert told[entry.ticket] is TicketState.RESOLVED
-                    told[entry.ticket] = TicketState.OPEN
-                case events.TicketVerifying():
-                    assert told[entry.ticket] is TicketState.OPEN
-                    told[entry.ticket] = TicketState.VERIFYING
-                case events.TicketUnverified():
-                    assert told[entry.ticket] is TicketState.VERIFYING
-                    told[entry.ticket] = TicketState.OPEN
-                case events.TicketResolved():
-                    assert told[entry.ticket] is TicketState.VERIFYING
-                    told[entry.ticket] = TicketState.RESOLVED
-        assert told == {ticket.id: ticket.state for ticket in self.store.call(tickets.listing)}
-        assert len([state for state in told.values() if state is not TicketState.RESOLVED]) <= 1
-
-    def teardown(self) -> None:
-        if hasattr(self, "store"):
-            assert self.store.call(audit.verify).ok
-            self.store.close()
-            self.folder.cleanup()
-
-
-TestTicketLife = TicketLife.TestCase
-TestTicketLife.settings = settings(max_examples=25, stateful_step_count=25, deadline=None)

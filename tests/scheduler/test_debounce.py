@@ -93,6 +93,14 @@ def test_a_key_unseen_for_its_grace_makes_the_subject_blind_there() -> None:
     assert subject.tick({}).blind is None
 
 
+def test_seeing_it_broken_ends_its_blindness() -> None:
+    subject = Subject()
+    for _ in range(10):
+        subject.tick(UNKNOWN)
+    subject.tick(BROKEN)
+    assert all(subject.tick(UNKNOWN).blind is None for _ in range(10))
+
+
 def test_an_unknown_that_a_broken_invariant_explains_is_not_blindness() -> None:
     subject = Subject()
     verdicts: dict[Key, Verdict] = {UP_A: Broken(1, "Down."), ("fast", "a"): Unknown("it is down", because=UP_A)}
@@ -112,6 +120,8 @@ def test_a_subject_that_cannot_be_observed_is_blind_as_a_whole() -> None:
     assert blind is not None
     assert (blind.since, blind.unseen) == (reports[0].at, ())
     assert reports[-1].holding == frozenset()
+    assert subject.tick({}).blind is None
+    assert all(subject.tick({}, unobservable="refused").blind is None for _ in range(8))
 
 
 verdicts = st.one_of(

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from bot import events
 from bot.store import audit
 from bot.store.database import Store
+from bot.store.models import to_text
 from bot.store.records import Entry
 from subjects.clock import SystemClock
 from subjects.protocols import Severity
@@ -82,6 +83,17 @@ def test_entries_removed_or_reordered_are_found(store: Store, statements: list[s
     assert result.broken_at == broken_at
 
 
+def test_an_altered_entry_with_its_hash_made_right_breaks_the_link_to_the_next(store: Store) -> None:
+    entry = store.call(write, store, 20)[12]
+    forged = audit.digest(
+        entry.seq, to_text(entry.at), "os:mallory", entry.ticket, entry.kind, entry.payload, entry.prev_hash
+    )
+    tamper(store, f"UPDATE audit_entries SET actor = 'os:mallory', hash = '{forged}' WHERE seq = 13")  # noqa: S608  the attack itself
+    result = store.call(audit.verify)
+    assert result.broken_at == 14
+    assert "does not follow" in str(result.why)
+
+
 def test_a_cut_tail_and_a_rewritten_log_show_against_an_anchor(store: Store) -> None:
     written = store.call(write, store, 20)
     anchor = (written[-1].seq, written[-1].hash[:12])
@@ -120,6 +132,7 @@ import sys
 from pathlib import Path
 from bot import events
 from bot.store.database import Store
+from bot.store.models import to_text
 from subjects.clock import SystemClock
 from subjects.protocols import Severity
 
