@@ -5,9 +5,10 @@ Light to import, as every command needs to know where the state directory is, an
 
 from __future__ import annotations
 
+import difflib
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -88,6 +89,14 @@ def state_dir(*, flag: Path | None, config: Path | None, environ: Mapping[str, s
     if not isinstance(value, str) or not value:
         raise ConfigError(f'{path}: state_dir: is not a folder\'s name; write it like state_dir = "state"')
     return Path(value)
+
+
+def near(wrong: str, known: Sequence[str]) -> str:
+    """How to mend a name that is not among the ``known``."""
+    if not known:
+        return "leave it out"
+    close = difflib.get_close_matches(wrong, known, n=1)
+    return f"did you mean {close[0]}?" if close else f"known are {', '.join(known)}"
 
 
 def _path(text: str | None) -> Path | None:

@@ -11,11 +11,12 @@ import json
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
-from typing import Final, Literal
-
-from pydantic import TypeAdapter
+from typing import TYPE_CHECKING, Final, Literal
 
 from subjects.protocols import Severity
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
 
 SYSTEM: Final = "operator"
 """The actor of what happens by itself. People are ``slack:<user id>`` or ``os:<login>``."""
@@ -215,6 +216,8 @@ _adapters: dict[type[Event], TypeAdapter[Event]] = {}
 def _adapter(kind: type[Event]) -> TypeAdapter[Event]:
     # Built at first use: a command that lists tickets needs none.
     if kind not in _adapters:
+        from pydantic import TypeAdapter  # noqa: PLC0415  the same reason
+
         _adapters[kind] = TypeAdapter(kind)
     return _adapters[kind]
 

@@ -19,15 +19,16 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    PrivateAttr,
     SecretStr,
     ValidationError,
     model_validator,
 )
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from bot.config_sources import DEFAULT_STATE_DIR, ConfigError, config_file, read_dotenv, read_toml
+from bot.config_sources import DEFAULT_STATE_DIR, ConfigError, config_file, near, read_dotenv, read_toml
 from bot.settings_layers import Layer, env_layer, flag_layer, merged, toml_layer
-from bot.settings_words import near, origin, sentence
+from bot.settings_words import origin, sentence
 from subjects.configuration import check_url
 from subjects.protocols import Severity
 
@@ -163,6 +164,12 @@ class Settings(BaseSettings):
     incidents: IncidentSettings = IncidentSettings()
     web: WebSettings = WebSettings()
     log: LogSettings = LogSettings()
+    _file: Path | None = PrivateAttr(default=None)
+
+    @property
+    def file(self) -> Path | None:
+        """The file that they were read from, if there was one."""
+        return self._file
 
     @model_validator(mode="before")
     @classmethod
@@ -217,6 +224,7 @@ def load(
     lines += [*_lonely_token(settings, layers), *_strangers(settings, layers)]
     if lines:
         raise ConfigError(*lines)
+    settings._file = path  # noqa: SLF001  frozen for everyone else
     return settings
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import types
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Union, get_args, get_origin
@@ -10,6 +9,7 @@ from typing import Any, Final, Union, get_args, get_origin
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
+from bot.config_sources import near
 from bot.settings_layers import Layer
 
 _EXPECTED: Final = {
@@ -71,14 +71,6 @@ _PATTERNS: Final = {
     "channel": 'write a channel\'s name like "#incidents", or its id',
     "subject": "a subject's name has small letters, digits, - and _, at most 40",
 }
-
-
-def near(wrong: str, known: Sequence[str]) -> str:
-    """How to mend a name that is not among the ``known``."""
-    if not known:
-        return "leave it out"
-    close = difflib.get_close_matches(wrong, known, n=1)
-    return f"did you mean {close[0]}?" if close else f"known are {', '.join(known)}"
 
 
 def _keys(model: type[BaseModel], path: tuple[str, ...]) -> list[str]:

@@ -1,0 +1,5 @@
+"""``operator demo``."""
+
+
+def demo() -> None:
+    """Play."""
