@@ -1,0 +1,78 @@
+"""What the checks cost: the processor's share for 1 to 1,000 subjects, and one tick of a real one."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from bot.incidents import Incidents, Rules
+from bot.store.database import Store, default_path
+from scheduler.loop import Loop
+from subjects.clock import SystemClock
+from subjects.protocols import Holds, Invariant, Observation, Severity, Verdict
+from tests.bench.figures import Figure, figure
+
+INTERVAL_S = 10.0
+KEYS = ("a", "b", "c")
+
+
+class Idle:
+    """Six invariants at three keys each, all well, nothing to wait for: what is left is the loop's own cost."""
+
+    title, runbook = "Idle", None
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.invariants: Sequence[Invariant[int]] = [
+            Invariant(f"i{n}", "It is.", Severity.WARNING, 1, "x", 1, KEYS, _well) for n in range(6)
+        ]
+
+    async def observe(self) -> int:
+        return 1
+
+    async def aclose(self) -> None:
+        pass
+
+
+def _well(_: Observation[int]) -> Mapping[str, Verdict]:
+    return dict.fromkeys(KEYS, Holds())
+
+
+def measure(folder: Path) -> list[Figure]:
+    figures = []
+    for count in (1, 10, 100, 1000):
+        ticks, shares = asyncio.run(_run(folder / str(count), count))
+        figures.append(
+            figure(
+                f"ticks: {count} subjects at {INTERVAL_S:.0f} s, processor",
+                "% of a core",
+                [share * 100 for share in shares],
+                aim="50" if count == 1000 else "",
+                note=f"{ticks} ticks, {sum(shares) / len(shares) * len(shares) * INTERVAL_S / ticks * 1e6:.0f} µs each",
+            )
+        )
+    return figures
+
+
+async def _run(folder: Path, count: int) -> tuple[int, list[float]]:
+    store = Store(default_path(folder), SystemClock())
+    store.open(migrate=True)
+    loop = Loop(Incidents(store, Rules(30, 900, 300)).take_in, SystemClock())
+    for n in range(count):
+        loop.watch(Idle(f"s{n}"), INTERVAL_S)
+    loop.start()
+    shares = []
+    try:
+        await asyncio.sleep(2)  # the first ticks all come at once; what is asked is the steady state
+        before_ticks = sum(pulse.ticks for pulse in loop.pulses.values())
+        for _ in range(2):
+            cpu, began = time.process_time(), time.perf_counter()
+            await asyncio.sleep(INTERVAL_S)
+            shares.append((time.process_time() - cpu) / (time.perf_counter() - began))
+        ticks = sum(pulse.ticks for pulse in loop.pulses.values()) - before_ticks
+    finally:
+        await loop.aclose()
+        store.close()
+    return max(ticks, 1), shares
