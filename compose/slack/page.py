@@ -151,7 +151,8 @@ class Page:
 
     async def _thread(self, request: web.Request) -> web.Response:
         me, channel = self._place(request)
-        parent = self._slack.workspace.message(channel.id, request.query.get("ts", ""))
+        named = self._slack.workspace.message(channel.id, request.query.get("ts", ""))
+        parent = self._slack.workspace.message(channel.id, (named.thread_ts or named.ts) if named else "")
         if parent is None:
             raise web.HTTPNotFound(text="That message is not here any more.")
         shown = [parent, *self._slack.workspace.replies(channel.id, parent.ts)]
@@ -176,6 +177,7 @@ class Page:
             "topic": channel.topic,
             "is_im": channel.is_im,
             "members": list[Json](channel.members),
+            "read": read,
             "unread": sum(not one.is_reply and one.subtype is None for one in fresh),
             "mentions": sum(me.id in one.notifies for one in fresh),
         }

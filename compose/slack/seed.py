@@ -8,10 +8,10 @@ from compose.slack.records import Channel, Identity, User, UserGroup
 def new_workspace(ids: Ids, now: float, *, bot_name: str) -> WorkspaceMade:
     """Return a fresh workspace: three people, a guest, the app's bot, two on-call groups, two channels."""
     bot = User(ids.make("U"), "operator", bot_name, "5b5fc7", title="App", is_bot=True)
-    ana = User(ids.make("U"), "ana", "Ana Ruiz", "c2410c", title="SRE, primary on call", is_admin=True)
-    ben = User(ids.make("U"), "ben", "Ben Okoye", "0f766e", title="SRE, secondary on call")
-    chloe = User(ids.make("U"), "chloe", "Chloe Martin", "7c3aed", title="Engineering manager")
-    guest = User(ids.make("U"), "gus", "Gus Lindqvist", "64748b", title="Guest, vendor", is_restricted=True)
+    ana = User(ids.make("U"), "ana", "Ana Ruiz", "c2410c", title="primary on call", is_admin=True)
+    ben = User(ids.make("U"), "ben", "Ben Okoye", "0f766e", title="secondary on call")
+    chloe = User(ids.make("U"), "chloe", "Chloe Martin", "7c3aed", title="manager")
+    guest = User(ids.make("U"), "gus", "Gus Lindqvist", "64748b", title="guest", is_restricted=True)
     created = int(now)
     return WorkspaceMade(
         identity=Identity(
