@@ -13,13 +13,14 @@ import contextlib
 import importlib.resources
 import math
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
-from subjects.hostile_peers import MANNERS, MIB, Peer, answering, peer, refusing, silent
+from subjects.hostile_peers import MANNERS, MIB, Manner, Peer, answering, peer, refusing, silent
 from subjects.protocols import Broken, Holds, Invariant, Observation, Severity, Unknown, Unobservable, Verdict
 
 if TYPE_CHECKING:
@@ -36,7 +37,11 @@ MAX_WORDS = 600
 MAX_READ = 16 * MIB
 """More than this must not be taken from a peer in one look, what stands in socket buffers included."""
 
+LOOK_SHARE = 0.8
+"""The part of the interval within which a look has to be over; after that the scheduler gives it up."""
+
 CLOSING_S = 5.0
+AT_ONCE = 4
 
 _SOME_TIME = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -69,20 +74,31 @@ async def check(subject: AnySubject, *, interval_s: float) -> list[Finding]:
     return findings
 
 
-async def check_hostile(build_at: Callable[[str], AnySubject], *, interval_s: float) -> list[Finding]:
+async def check_hostile(
+    build_at: Callable[[str], AnySubject], *, interval_s: float, manners: Mapping[str, Manner] = MANNERS
+) -> list[Finding]:
     """Check a subject against peers that misbehave.
 
-    ``build_at`` makes a new one, every endpoint of which is at, or below, the base URL that it is given. All
-    of them are looked at at once; each look has to end within the interval and may hold nothing to be well.
+    ``build_at`` makes a new one, every endpoint of which is at, or below, the base URL that it is given. Each
+    look has to end within ``LOOK_SHARE`` of the interval, and may hold nothing to be well.
     """
+    # A few at a time: all at once they would be a load that slows the looks down.
+    at_once = asyncio.Semaphore(AT_ONCE)
+
+    async def in_turn(checking: Callable[[], Awaitable[list[Finding]]]) -> list[Finding]:
+        async with at_once:
+            return await checking()
+
     async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(_check_refused(build_at, interval_s))]
-        tasks += [
-            group.create_task(_check_peer(build_at, words, interval_s, peer(manner)))
-            for words, manner in MANNERS.items()
+        tasks = [
+            group.create_task(in_turn(checking))
+            for checking in (
+                partial(_check_refused, build_at, interval_s),
+                *(partial(_check_peer, build_at, words, interval_s, manner) for words, manner in manners.items()),
+                partial(_check_redirect, build_at, interval_s),
+                partial(_check_cancelled, build_at),
+            )
         ]
-        tasks.append(group.create_task(_check_redirect(build_at, interval_s)))
-        tasks.append(group.create_task(_check_cancelled(build_at)))
     return [finding for task in tasks for finding in task.result()]
 
 
@@ -113,7 +129,7 @@ def _check_invariant(invariant: Invariant[Any]) -> list[Finding]:
     wrong = {
         "invariant-name": re.fullmatch(r"[a-z][a-z0-9_]*", name) is None,
         "sentence": not _is_sentence(invariant.sentence),
-        "severity": invariant.severity not in Severity,
+        "severity": not isinstance(invariant.severity, Severity),
         "threshold": not (math.isfinite(invariant.threshold) and invariant.threshold > 0),
         "unit": not _is_words(invariant.unit),
         "grace": not (math.isfinite(invariant.grace_s) and invariant.grace_s >= 0),
@@ -199,12 +215,12 @@ class _Looked:
 async def _look(subject: AnySubject, interval_s: float) -> _Looked | Finding | None:
     """One look; None where the subject rightly says that nothing at all can be seen."""
     try:
-        async with asyncio.timeout(interval_s):
+        async with asyncio.timeout(interval_s * LOOK_SHARE):
             return _Looked(await subject.observe())
     except Unobservable as error:
         return None if str(error) else Finding("unobservable", "it does not say why")
     except TimeoutError:
-        return Finding("in-time", f"a look took longer than the interval of {interval_s:g} s")
+        return Finding("in-time", f"a look took longer than {interval_s * LOOK_SHARE:g} s")
     except Exception as error:  # noqa: BLE001  whatever it raises is what is looked for here
         return Finding("raises", f"a look raised {type(error).__name__}: {error}")
 
@@ -249,9 +265,9 @@ async def _check_peer(
     build_at: Callable[[str], AnySubject],
     words: str,
     interval_s: float,
-    at: contextlib.AbstractAsyncContextManager[Peer],
+    manner: Manner,
 ) -> list[Finding]:
-    async with at as hostile:
+    async with peer(manner) as hostile:
         async with _closing(build_at(hostile.url)) as (subject, findings):
             findings.extend(await _check_blind(subject, words, interval_s))
         if hostile.accepted == 0:
@@ -266,7 +282,7 @@ async def _check_peer(
 async def _check_redirect(build_at: Callable[[str], AnySubject], interval_s: float) -> list[Finding]:
     async with peer(answering(b"{}")) as elsewhere:
         manner = answering(b"", status="307 Temporary Redirect", header=f"Location: {elsewhere.url}/\r\n")
-        findings = await _check_peer(build_at, "redirecting", interval_s, peer(manner))
+        findings = await _check_peer(build_at, "redirecting", interval_s, manner)
     if elsewhere.accepted:
         findings.append(Finding("no-redirects", "a redirect was followed"))
     return findings

@@ -34,7 +34,8 @@ class Tuning:
 
 
 NODE_DOWN = Tuning(threshold=1, grace_s=1.5, severity=Severity.CRITICAL)
-REDIS_DISCONNECTED = Tuning(threshold=1, grace_s=1.5, severity=Severity.CRITICAL)
+# A node pings each 0.5 s and waits 1 s: for one ping that was missed it can be without Redis for 1.5 s.
+REDIS_DISCONNECTED = Tuning(threshold=1, grace_s=2.0, severity=Severity.CRITICAL)
 # Without traffic there is no latency to see, and a quiet hour is not an outage.
 HIGH_LATENCY = Tuning(threshold=150, grace_s=2.0, severity=Severity.WARNING, blind_grace_s=3600.0)
 COUNTER_DRIFT = Tuning(threshold=100, grace_s=3.0, severity=Severity.WARNING)

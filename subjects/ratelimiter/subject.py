@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from subjects.clock import Clock
     from subjects.protocols import Invariant
 
-TIMEOUT_SHARE = 0.8
-"""The part of the interval that a look may take."""
+TIMEOUT_SHARE = 0.6
+"""The part of the interval that a look may take; less than what the scheduler grants it."""
 
 MAX_TIMEOUT_S = 2.0
 """A node that takes longer than this is as good as silent, however long the interval."""

@@ -94,10 +94,10 @@ async def test_the_next_node_is_asked_when_one_fails(nodes: SimulatedNodes) -> N
 
 async def test_the_next_node_is_asked_when_one_is_silent(nodes: SimulatedNodes) -> None:
     nodes.special = {"rl-1/v1/shared": never, "rl-1/v1/status": never}
-    snapshot = await nodes.subject(interval_s=0.6).observe()
+    snapshot = await nodes.subject(interval_s=0.5).observe()
     assert isinstance(snapshot.shared, SharedState)
     assert snapshot.shared.read_from == "rl-2"
-    assert snapshot.nodes["rl-1"] == Unreadable("no answer within 0.48 s")
+    assert snapshot.nodes["rl-1"] == Unreadable("no answer within 0.3 s")
 
 
 async def test_when_no_node_can_read_redis_it_says_why_and_what_explains_it(nodes: SimulatedNodes) -> None:
