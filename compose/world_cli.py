@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -18,6 +17,8 @@ import typer
 from compose.errors import NoWorldError, WorldError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from compose.world_client import WorldClient
 
 DEFAULT_DIR = Path("state/world")
@@ -142,11 +143,14 @@ def _client(directory: Path) -> WorldClient:
     return WorldClient(directory)
 
 
-def main() -> None:
-    """Run the command line."""
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line, with those arguments or the process's own.
+
+    Raises:
+        SystemExit: Always, with the exit code.
+    """
     try:
-        app(prog_name="python -m compose.world")
+        app(arguments, prog_name="python -m compose.world")
     except NoWorldError as error:
         typer.echo(f"Error: {error}", err=True)
         sys.exit(4)

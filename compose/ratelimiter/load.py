@@ -129,7 +129,7 @@ class Load:
                 outcome = self._outcome(target, response.status, body)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             if target.avoid_until <= self._clock.monotonic():
-                log.warning("%s does not take requests: %r", target.name, error)
+                log.warning("%s does not take requests: %s", target.name, str(error) or "no answer in time")
             target.avoid_until = self._clock.monotonic() + self._config.avoid_s
             target.errors += 1
             outcome = "error"
