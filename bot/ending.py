@@ -15,9 +15,10 @@ _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
 
 class Ending:
-    """Waits for SIGTERM or SIGINT."""
+    """Waits for SIGTERM or SIGINT; the process is gone ``within_s`` seconds after it, whatever happens."""
 
-    def __init__(self) -> None:
+    def __init__(self, within_s: float = WITHIN_S) -> None:
+        self._within_s = within_s
         self._asked = asyncio.Event()
         self.reason = ""
 
@@ -41,7 +42,7 @@ class Ending:
         self._asked.set()
         self.unwatch()
         # A thread, as the event loop may be what hangs.
-        deadline = threading.Timer(WITHIN_S, _end_now)
+        deadline = threading.Timer(self._within_s, _end_now)
         deadline.daemon = True
         deadline.start()
 

@@ -9,6 +9,7 @@ FAILED: Final = 1
 USAGE: Final = 2
 CONFIG: Final = 3
 UNREACHABLE: Final = 4
+INTERRUPTED: Final = 130
 
 EPILOG: Final = (
     "Exit codes: 0 fine; 1 unhealthy, failed or refused; 2 wrong usage; 3 wrong configuration; "
