@@ -78,7 +78,6 @@ def channel_shape(workspace: Workspace, channel: Channel, *, reader: str) -> Jso
         "is_shared": False,
         "is_pending_ext_shared": False,
         "pending_shared": [],
-        "parent_conversation": None,
         "creator": channel.creator,
         "is_ext_shared": False,
         "shared_team_ids": [workspace.identity.team_id],

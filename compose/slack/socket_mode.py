@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from compose.slack.background import Background
 from compose.slack.errors import NotDeliveredError
 from compose.slack.ids import Ids
-from compose.slack.records import Json, JsonObject
+from compose.slack.records import JsonObject
 from compose.slack.timings import Timings
 
 log = structlog.get_logger(__name__)
@@ -38,6 +38,7 @@ class _Ack(BaseModel):
 class _Connection:
     number: int
     socket: web.WebSocketResponse
+    transport: asyncio.BaseTransport | None
     leaving: bool = False
     waiting: dict[str, asyncio.Future[JsonObject | None]] = field(default_factory=dict)
 
@@ -84,7 +85,7 @@ class SocketHub:
             await socket.close(code=WSCloseCode.TRY_AGAIN_LATER)
             return socket
         self._opened += 1
-        connection = _Connection(self._opened, socket)
+        connection = _Connection(self._opened, socket, request.transport)
         self._connections[connection.number] = connection
         pinging = asyncio.create_task(self._ping(connection))
         try:
@@ -222,9 +223,8 @@ class SocketHub:
                 await connection.socket.close(code=WSCloseCode.GOING_AWAY)
 
     def _cut(self, connection: _Connection) -> None:
-        transport: Json | asyncio.Transport = connection.socket.get_extra_info("transport")
-        if isinstance(transport, asyncio.Transport):
-            transport.abort()
+        if isinstance(connection.transport, asyncio.Transport):
+            connection.transport.abort()
 
     async def _send_disconnect(self, socket: web.WebSocketResponse, reason: DisconnectReason) -> None:
         notice = {"type": "disconnect", "reason": reason, "debug_info": {"host": "local-slack-stand-in"}}

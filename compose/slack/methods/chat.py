@@ -26,7 +26,10 @@ def update(slack: LocalSlack, call: Call) -> JsonObject:
     channel, message = _own(slack, call, "ts", "cant_update_message")
     content = read_content(call, slack.ids)
     edited = slack.messaging.update(message, content)
-    return _answer(slack, edited, content) | {"channel": channel.id, "text": edited.text}
+    shape = message_shape(slack.workspace, edited)
+    del shape["ts"]  # Slack's answer has it outside only
+    answer: JsonObject = {"channel": channel.id, "ts": edited.ts, "text": edited.text, "message": shape}
+    return answer | _warnings(content)
 
 
 def delete(slack: LocalSlack, call: Call) -> JsonObject:
