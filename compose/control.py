@@ -191,6 +191,7 @@ class Control:
         ):
             if not there and self._active.get(name) is faults[name]:
                 del self._active[name]
+                faults[name].tidy()
                 self._world.note(f"mended otherwise: {name}")
 
 

@@ -67,6 +67,9 @@ class Fault(ABC):
             ConflictError: That can't be told now.
         """
 
+    def tidy(self) -> None:  # noqa: B027 - most faults leave nothing besides
+        """Put back what `cure` would have put back besides, after somebody else has mended it."""
+
     def others(self) -> list[str]:
         """The rate limiter nodes beside this fault's.
 

@@ -183,8 +183,12 @@ class HighLatency(Fault):
         if not await self.present():
             raise ConflictError("the batch client does not run a rebuild")
         await process.stop()
-        set_batch_job(self.world.layout, "aggregate")
+        self.tidy()
         return "The batch client was stopped."
+
+    def tidy(self) -> None:
+        """Give the batch client its everyday job back, for its next start."""
+        set_batch_job(self.world.layout, "aggregate")
 
     async def present(self) -> bool:
         """Whether the batch client runs with that job."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import aiohttp
 from pydantic import BaseModel
+from yarl import URL
 
 from compose.ratelimiter.views import CheckView, SharedView, StatusView
 from compose.world_client import WorldState
@@ -162,8 +163,6 @@ class Client:
         if data is not None:
             sent.setdefault("Content-Type", "application/json")
         # A string with %-escapes is sent as it is.
-        from yarl import URL  # noqa: PLC0415 - only here
-
         async with self.session.request(
             method, URL(url, encoded=True), data=data, headers=sent, timeout=aiohttp.ClientTimeout(total=60)
         ) as response:

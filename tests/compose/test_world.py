@@ -233,7 +233,11 @@ async def test_nothing_outlives_a_killed_world_and_its_data_and_addresses_stay(t
             await client.done("/faults/node_frozen")
         os.kill(process.process.pid, signal.SIGKILL)
         process.process.wait(5)
-        await until(lambda: not any(alive(pid) for pid in pids.values()), "every child is gone")
+        try:
+            await until(lambda: not any(alive(pid) for pid in pids.values()), "every child is gone")
+        finally:
+            for pid in filter(alive, pids.values()):
+                os.kill(pid, signal.SIGKILL)
         gone = cli(tmp_path, "state")
         assert gone.code == 4
         assert "no world" in gone.err
