@@ -46,6 +46,8 @@ FORGET_S: Final = 3600.0
 ENVELOPES_KEPT: Final = timedelta(days=1)
 """Slack sends an event again for some minutes at most."""
 VIEW_AGAIN_S: Final = 5.0
+STARTING_S: Final = 60.0
+"""A wrong Slack configuration ends the process only so soon after its start; later the watch matters more."""
 NO_SLACK: Final = (
     "Slack is not configured: set SLACK_BOT_TOKEN and SLACK_APP_TOKEN to have incidents there; "
     "operator goes on without it"
@@ -265,6 +267,8 @@ class _Slack:
         self._make = partial(
             SlackView, store, settings.slack, clock, {name: _card(subject) for name, subject in subjects.items()}
         )
+        self._clock = clock
+        self._began = clock.monotonic()
         self._fault = Trouble("the Slack view failed and is started again", "the Slack view works again", clock)
         self.view = self._make()
 
@@ -272,8 +276,10 @@ class _Slack:
         while True:
             try:
                 await self.view.run()
-            except SlackConfigError:
-                raise
+            except SlackConfigError as error:
+                if self._clock.monotonic() - self._began < STARTING_S:
+                    raise
+                self._fault.met(error)
             except Exception as error:  # noqa: BLE001  detection must outlive whatever fails here; it is logged
                 self._fault.met(error)
             await asyncio.sleep(VIEW_AGAIN_S)
