@@ -19,6 +19,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
+from redis.maint_notifications import MaintNotificationsConfig
 
 from compose.ratelimiter.config import without_password
 from compose.ratelimiter.errors import RedisRefused, RedisUnavailable
@@ -68,6 +69,9 @@ def connect(url: str, *, name: str, timeout_s: float, retry: Retry | None = None
         socket_connect_timeout=timeout_s,
         retry=retry or Retry(NoBackoff(), 0),
         max_connections=MAX_CONNECTIONS,
+        # While these are on, as they are by default, redis-py uses a pooled connection again that Redis has
+        # closed: after an outage every one of them would cost a check.
+        maint_notifications_config=MaintNotificationsConfig(enabled=False),
     )
 
 

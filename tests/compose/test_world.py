@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import stat
@@ -148,6 +149,18 @@ async def test_redis_comes_back_with_its_data(world: Client) -> None:
     await world.done("/faults/redis_down")
     await world.done("/cures/redis_down")
     assert (await world.shared()).limits["per-ip"].version == version
+
+
+async def test_once_redis_is_back_no_check_fails_for_the_connections_that_were_lost(world: Client) -> None:
+    async def burst() -> None:
+        async with asyncio.TaskGroup() as group:
+            for number in range(40):
+                group.create_task(world.check("rl-2", "per-ip", f"burst-{number}"))
+
+    await burst()
+    await world.done("/faults/redis_down")
+    await world.done("/cures/redis_down")
+    await burst()
 
 
 def test_tokens_are_for_their_owner_only(world_process: WorldProcess) -> None:
