@@ -183,9 +183,13 @@ class Server:
             "team_id": identity.team_id,
         }
 
+    def drop_pages(self) -> None:
+        """Close the connection of every open page, as a restart does; they come back by themselves."""
+        self._page.close()
+
     async def stop(self) -> None:
         """Close every socket and stream, stop listening, and release the directory."""
-        self._page.close()
+        self.drop_pages()
         await self.slack.hub.close()
         await self._background.close()
         if self._runner is not None:

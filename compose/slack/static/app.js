@@ -120,7 +120,7 @@ function drawSide() {
 function channelRow(channel) {
   const here = channel.id === route.channel;
   const count = channel.mentions || channel.unread;
-  const label = [nameOf(channel), channel.mentions && `${channel.mentions} mentions`, channel.unread && `${channel.unread} unread`].filter(Boolean).join(", ");
+  const label = [nameOf(channel), channel.mentions && `${channel.mentions} mention${channel.mentions === 1 ? "" : "s"}`, channel.unread && `${channel.unread} unread`].filter(Boolean).join(", ");
   return h(
     "li",
     {},
