@@ -5,6 +5,7 @@ answered. (A power failure may: nothing is synced to the disk; this is a stand-i
 """
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Literal, Self, TypeAlias
 
@@ -36,6 +37,13 @@ class PortBound(_Entry):
 
     kind: Literal["port"] = "port"
     port: int
+
+
+class Compacted(_Entry):
+    """What stood before was put together into the lines that follow; the last ts stays behind the next."""
+
+    kind: Literal["compacted"] = "compacted"
+    last_micros: int
 
 
 class MessagePut(_Entry):
@@ -93,6 +101,7 @@ class DeliveryDone(_Entry):
 Entry: TypeAlias = (
     WorkspaceMade
     | PortBound
+    | Compacted
     | MessagePut
     | MessageGone
     | ChannelPut
@@ -107,7 +116,8 @@ _ENTRY: TypeAdapter[Entry] = TypeAdapter(Annotated[Entry, Field(discriminator="k
 class Journal:
     """An open journal file."""
 
-    def __init__(self, descriptor: int, size: int) -> None:
+    def __init__(self, path: Path, descriptor: int, size: int) -> None:
+        self._path = path
         self._descriptor = descriptor
         self._size = size
 
@@ -135,11 +145,11 @@ class Journal:
                     "Move the directory away to start with an empty workspace."
                 ) from error
         os.lseek(descriptor, whole, os.SEEK_SET)
-        return cls(descriptor, whole), entries
+        return cls(path, descriptor, whole), entries
 
     def append(self, entry: Entry) -> None:
         """Write one line, whole or not at all."""
-        line = _ENTRY.dump_json(entry, exclude_defaults=False) + b"\n"
+        line = _ENTRY.dump_json(entry) + b"\n"
         view = memoryview(line)
         try:
             while view:
@@ -149,6 +159,18 @@ class Journal:
             os.lseek(self._descriptor, self._size, os.SEEK_SET)
             raise
         self._size += len(line)
+
+    def rewrite(self, entries: Iterable[Entry]) -> None:
+        """Put other lines in the place of all; a kill in the middle leaves the old ones."""
+        fresh = self._path.with_name(f"{self._path.name}.new")
+        content = b"".join(_ENTRY.dump_json(entry) + b"\n" for entry in entries)
+        descriptor = os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        with os.fdopen(os.dup(descriptor), "wb") as file:
+            file.write(content)
+        os.fsync(descriptor)
+        fresh.replace(self._path)
+        os.close(self._descriptor)
+        self._descriptor, self._size = descriptor, len(content)
 
     def close(self) -> None:
         """Close the file."""

@@ -4,12 +4,13 @@ Every change is journaled before it is applied, and told to the observers after.
 without awaiting, so a call sees the workspace whole.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from compose.slack.journal import (
     ChannelPut,
+    Compacted,
     DeliveryDone,
     DeliveryPut,
     Entry,
@@ -39,6 +40,7 @@ from compose.slack.records import (
 
 Observer = Callable[[Change], None]
 
+COMPACT_ABOVE: Final = 5_000  # lines beyond what is needed, before a start puts the journal together anew
 TOMBSTONE_TEXT: Final = "This message was deleted."
 
 
@@ -53,7 +55,7 @@ class _Room:
 class Workspace:
     """All state of the local Slack."""
 
-    def __init__(self, journal: Journal, entries: Iterable[Entry], now: Callable[[], float]) -> None:
+    def __init__(self, journal: Journal, entries: Sequence[Entry], now: Callable[[], float]) -> None:
         """Rebuild the state from `entries`; `now` gives unix seconds."""
         self._journal = journal
         self._now = now
@@ -71,6 +73,9 @@ class Workspace:
         self.port: int | None = None
         for entry in entries:
             self._apply(entry)
+        live = self._snapshot()
+        if len(entries) > COMPACT_ABOVE + 2 * len(live):
+            journal.rewrite(live)
 
     @property
     def identity(self) -> Identity:
@@ -192,7 +197,29 @@ class Workspace:
         if event_id in self.deliveries:
             self._record(DeliveryDone(event_id=event_id))
 
-    # How it is applied
+    # How it is kept
+
+    def _snapshot(self) -> list[Entry]:
+        """Return the shortest journal that leads to the present state."""
+        if self._identity is None:
+            return []
+        entries: list[Entry] = [
+            WorkspaceMade(
+                identity=self._identity,
+                users=tuple(self.users.values()),
+                usergroups=tuple(self.usergroups.values()),
+                channels=tuple(self.channels.values()),
+            ),
+            Compacted(last_micros=self._last_micros),
+        ]
+        if self.port is not None:
+            entries.append(PortBound(port=self.port))
+        for room in self._rooms.values():
+            entries += [MessagePut(message=message) for message in room.messages.values()]
+        entries += [ReadUpTo(user=user, channel=channel, ts=ts) for (user, channel), ts in self._read.items()]
+        entries += [ResponseUrlPut(url=url) for url in self.response_urls.values() if url.expires > self._now()]
+        entries += [DeliveryPut(delivery=delivery) for delivery in self.deliveries.values()]
+        return entries
 
     def _tell(self, change: Change) -> None:
         for observer in self._observers:
@@ -212,6 +239,8 @@ class Workspace:
                     self._put_channel(channel)
             case PortBound(port=port):
                 self.port = port
+            case Compacted(last_micros=last_micros):
+                self._last_micros = last_micros
             case MessagePut(message=message):
                 self._put_message(message)
             case MessageGone(channel=channel_id, ts=ts):

@@ -279,6 +279,7 @@ async def test_each_envelope_goes_to_exactly_one_of_several_connections(local: L
     await until(lambda: not local.server.slack.workspace.deliveries, "all acknowledged")
     assert sorted(int(str(one["text"])) for seen in boxes for one in seen.items) == list(range(30))
     assert all(seen.items for seen in boxes)
+    assert len({one.event_id for one in local.server.slack.events.attempts}) == 30
 
 
 async def test_a_deaf_socket_swallows_everything_until_it_hears_again(local: Local) -> None:

@@ -16,9 +16,10 @@ import aiohttp
 import pytest
 from slack_sdk.web.async_client import AsyncWebClient
 
+from compose.slack import state
 from compose.slack.app import Server
 from compose.slack.errors import DirectoryInUseError, JournalError, PortTakenError
-from tests.compose.slack.harness import local_slack, options
+from tests.compose.slack.harness import Local, local_slack, options
 from tests.waiting import until
 
 if TYPE_CHECKING:
@@ -123,6 +124,47 @@ async def test_half_a_line_is_cut_off_and_a_broken_one_is_named(tmp_path: Path) 
     journal.write_bytes(b"".join([lines[0], b'{"kind": "nonsense"}\n', *lines[1:]]))
     with pytest.raises(JournalError, match="line 2"):
         await Server.start(options(tmp_path))
+
+
+async def test_a_long_journal_is_put_together_at_a_start_and_says_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(state, "COMPACT_ABOVE", 10)
+    journal = tmp_path / "journal.jsonl"
+
+    async def everything(local: Local) -> list[object]:
+        history = await local.client.conversations_history(channel=local.incidents, include_all_metadata=True)
+        thread = await local.client.conversations_replies(channel=local.incidents, ts=parent)
+        return [(await local.client.auth_test()).data, history.data, thread.data]
+
+    async with local_slack(options(tmp_path, seed=None)) as local:
+        app = local.bolt()
+
+        @app.event("message")
+        async def take() -> None:
+            """Acknowledge."""
+
+        await local.connect(app)
+        parent = await local.post("card")
+        await local.post("reply", thread_ts=parent)
+        for number in range(40):
+            await local.client.chat_update(channel=local.incidents, ts=parent, text=f"step {number}")
+        gone = await local.post("deleted")
+        await local.client.chat_delete(channel=local.incidents, ts=gone)
+        said = await everything(local)
+        await until(lambda: not local.server.slack.workspace.deliveries, "every event delivered")
+    long = len(journal.read_bytes().splitlines())
+    for _ in range(2):
+        async with local_slack(options(tmp_path, seed=None)) as local:
+            assert await everything(local) == said
+            assert await local.post("next", thread_ts=parent) > gone
+            await local.client.chat_delete(channel=local.incidents, ts=(await _newest_reply(local, parent)))
+    assert len(journal.read_bytes().splitlines()) < long / 2
+
+
+async def _newest_reply(local: Local, parent: str) -> str:
+    thread = await local.client.conversations_replies(channel=local.incidents, ts=parent)
+    return str(thread["messages"][-1]["ts"])
 
 
 async def test_one_directory_one_server_and_a_taken_port_is_said(tmp_path: Path) -> None:
