@@ -7,6 +7,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from bot.events import (
+    HoldInterrupted,
+    InvariantBroken,
+    InvariantHolds,
+    Muted,
+    PeopleCalled,
+    SubjectBlind,
+    kinds,
+)
 from bot.reports import Status, Story
 from bot.slack import escape
 from bot.slack.cards import SIGN, WORD, Content, SubjectCard, amount, packed, section, shown, who
@@ -15,7 +24,7 @@ from bot.words import duration
 
 MOST_TICKETS: Final = 15
 MOST_VIOLATIONS: Final = 60
-MOST_ENTRIES: Final = 12
+MOST_STEPS: Final = 12
 ROOM: Final = 10_000
 """Units that one answer may have; Slack takes about 12,000."""
 
@@ -149,10 +158,9 @@ def story(told: Story, subjects: Mapping[str, SubjectCard], names: Mapping[str, 
     listed = [_violation(one) for one in violations[:MOST_VIOLATIONS]]
     if len(violations) > MOST_VIOLATIONS:
         listed.append(f"… and {len(violations) - MOST_VIOLATIONS} more: {_cli(ticket)}")
-    happened = [_entry(entry, names) for entry in told.entries[-MOST_ENTRIES:]]
-    if len(told.entries) > MOST_ENTRIES:
-        happened.insert(0, f"The last {MOST_ENTRIES} of {len(told.entries)} events; all of them: {_cli(ticket)}")
-    return content([head, *([" ".join(people)] if people else []), *happened, *listed])
+    steps = [step for entry in told.entries if (step := _step(entry, names)) is not None]
+    lately = [f"*Lately* (all {len(steps)}: {_cli(ticket)})"] if len(steps) > MOST_STEPS else ["*What happened*"]
+    return content([head, *([" ".join(people)] if people else []), *listed, *lately, *steps[-MOST_STEPS:]])
 
 
 def _cli(ticket: Ticket) -> str:
@@ -166,8 +174,39 @@ def _violation(violation: Violation) -> str:
     return f"{state} {name} {against}, since {escape.date(violation.since)}"
 
 
-def _entry(entry: Entry, names: Mapping[str, str]) -> str:
-    return f"{escape.date(entry.at)}  {escape.prose(entry.kind, 60)}  by {who(entry.actor, names)}"
+_STEPS: Final = {
+    "TicketOpened": "opened",
+    "TicketReopened": "reopened",
+    "TicketVerifying": "everything holds; the hold time runs",
+    "TicketUnverified": "not everything holds any more",
+    "TicketResolved": "resolved",
+    "TicketAcknowledged": "acknowledged by {actor}",
+    "TicketTaken": "taken over by {actor}",
+    "SubjectSeen": "seen again",
+}
+
+
+def _step(entry: Entry, names: Mapping[str, str]) -> str | None:
+    """One thing that happened, in a line; None for our own notes."""
+    actor = who(entry.actor, names)
+    match entry.event if entry.kind in kinds() else None:
+        case InvariantBroken(invariant=invariant, key=key, how=how):
+            words = f"{escape.code(f'{invariant}:{key}', 120)} {'broke again' if how == 'returned' else 'broke'}"
+        case InvariantHolds(invariant=invariant, key=key, broken_s=broken_s):
+            words = f"{escape.code(f'{invariant}:{key}', 120)} holds again after {duration(broken_s)}"
+        case HoldInterrupted(invariant=invariant, key=key):
+            words = f"{escape.code(f'{invariant}:{key}', 120)} does not hold for sure any more"
+        case PeopleCalled(severity=severity, nth=nth):
+            words = f"people were called ({severity.value}, {nth})"
+        case Muted(until=until):
+            words = f"{actor} ended the mute" if until <= entry.at else f"{actor} muted it until {escape.date(until)}"
+        case SubjectBlind(why=why):
+            words = f"blind: {escape.code(why, 120)}"
+        case _ if entry.kind in _STEPS:
+            words = _STEPS[entry.kind].format(actor=actor)
+        case _:
+            return None
+    return f"{escape.date(entry.at)}  {words}"
 
 
 def muted(what: str, until: datetime | None) -> Content:

@@ -183,7 +183,7 @@ def _headline(incident: Incident) -> str:
     of = shown(ticket)
     if ticket.resolved_at is not None and not ticket.live:
         took = duration(max(0.0, (ticket.resolved_at - ticket.began_at).total_seconds()))
-        return f"*Resolved* {escape.date(ticket.resolved_at)}, after {took}. {_count(len(of))} held for the hold time."
+        return f"*Resolved* {escape.date(ticket.resolved_at)}, after {took}: {_count(len(of))} held for the hold time."
     broken = sum(one.holds_since is None for one in of)
     word = f"*{WORD[ticket.severity]} · {_STATE[ticket.state]}*"
     if ticket.state is TicketState.VERIFYING:

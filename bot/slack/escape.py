@@ -43,7 +43,9 @@ def units(text: str) -> int:
 
 def clean(text: str) -> str:
     """One line without terminal sequences, controls, invisible or reordering characters, or lone surrogates."""
-    return " ".join("".join(_visible(character) for character in _ANSI.sub("", text)).split())
+    if not (text.isascii() and text.isprintable()):
+        text = "".join(_visible(character) for character in _ANSI.sub("", text))
+    return " ".join(text.split())
 
 
 def _visible(character: str) -> str:
@@ -112,11 +114,11 @@ def joined(parts: Iterable[str], limit: int, separator: str = "\n") -> str:
 
 def _head(text: str, limit: int) -> str:
     """Enough of a long text to fill the limit, whatever is removed from it: a megabyte is not worth cleaning."""
-    return text[: 8 * limit + 256]
+    return text[: 4 * limit + 64]
 
 
 def _fit(text: str, limit: int, escaped: Callable[[str], str]) -> str:
-    pieces = [escaped(character) for character in text]
+    pieces = [escaped(character) for character in text[: limit + 1]]
     if sum(map(units, pieces)) <= limit:
         return "".join(pieces)
     length, kept = 1, []

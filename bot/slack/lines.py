@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from itertools import groupby
 from typing import Final
 
 from bot.events import (
@@ -41,6 +40,7 @@ FLAPS_STEP: Final = 10
 """Of what breaks and holds in turns the first five times are told, then every tenth."""
 
 _ENDS_A_CALL: Final = frozenset({"PeopleCalled", "TicketAcknowledged", "TicketResolved", "TicketReopened"})
+_BEGINS: Final = frozenset({"TicketOpened", "TicketReopened", "TicketAcknowledged", "Muted"})
 _TELLING: Final = frozenset(
     {
         "TicketOpened",
@@ -123,7 +123,7 @@ def lines(entries: Sequence[Entry], thread: Thread) -> list[Line]:
     last_end = max((entry.seq for entry in telling if entry.kind in _ENDS_A_CALL), default=0)
     story = _Story(thread)
     found = []
-    for _, group in groupby(telling, key=lambda entry: entry.at):
+    for group in _transactions(telling):
         told = [_Told(entry, entry.event) for entry in group]
         for one in told:
             story.take(one)
@@ -132,15 +132,30 @@ def lines(entries: Sequence[Entry], thread: Thread) -> list[Line]:
     return found
 
 
+def _transactions(entries: Sequence[Entry]) -> Iterator[list[Entry]]:
+    """The entries of each transaction: one instant, one actor, no gap. What begins one of its own does so here too."""
+    group: list[Entry] = []
+    for entry in entries:
+        last = group[-1] if group else None
+        if last is not None and (
+            (last.at, last.actor, last.seq + 1) != (entry.at, entry.actor, entry.seq) or entry.kind in _BEGINS
+        ):
+            yield group
+            group = []
+        group.append(entry)
+    if group:
+        yield group
+
+
 def _line(told: list[_Told], story: _Story, last_end: int) -> Line | None:
-    calls = [one for one in told if isinstance(one.event, PeopleCalled) and one.entry.seq >= last_end]
-    parts = [part for one in calls for part in _call(one, story)]
+    parts = [part for one in told for part in _call(one, story, last_end)]
     first = bool(parts)
     parts += _happened([one for one in told if not isinstance(one.event, PeopleCalled)], story)
     if not parts:
         return None
     first = first or any(isinstance(one.event, TicketResolved) for one in told)
-    blocks = tuple(section(text) for text in packed(parts))
+    # A transaction has one of most kinds, so that this cuts nothing; whatever it has, Slack must take it.
+    blocks = tuple(section(text) for text in packed(parts)[:4])
     return Line(f"line:{told[0].entry.seq}", Content(escape.bare(escape.joined(parts, SECTION)), blocks), first)
 
 
@@ -215,8 +230,8 @@ def _single(told: _Told, kinds: set[type[Event]], story: _Story) -> Iterator[str
         case Muted() as event:
             yield _muted(event, told.entry.at, actor)
         case SubjectBlind() as event:
-            what = "can't be seen" if not event.unseen else f"can't see {_names(event.unseen)}"
-            yield f"🚫 *Blind:* {what} since {escape.date(event.since)}. {escape.code(event.why, 300)}"
+            what = escape.prose(story.thread.subject.title, 120) if not event.unseen else _names(event.unseen)
+            yield f"🚫 *Blind:* {what} can't be seen since {escape.date(event.since)}.\n{escape.code(event.why, 300)}"
         case SubjectSeen(blind_s=blind_s):
             yield f"👁 Seen again, after {duration(blind_s)}."
         case TicketResolved() as event:
@@ -235,14 +250,14 @@ def _muted(event: Muted, at: datetime, actor: str) -> str:
 def _resolved(event: TicketResolved, entry: Entry) -> str:
     # The head of the log at this moment: an anchor outside the database that shows a log cut or written anew.
     anchor = escape.code(f"operator audit verify --anchor {entry.seq}:{entry.hash}", 200)
-    things = "What was broken has" if event.violations == 1 else f"All {event.violations} things that were broken have"
+    things = "What was broken has" if event.violations == 1 else f"{event.violations} things that were broken have"
     return (
         f"✅ *Resolved* after {duration(event.open_s)}. {things} held for the hold time "
         f"(broken for {duration(event.broken_s)}).\nAudit log up to here: {anchor}"
     )
 
 
-def _call(told: _Told, story: _Story) -> Iterator[str]:
+def _call(told: _Told, story: _Story, last_end: int) -> Iterator[str]:
     event = told.event
     if not isinstance(event, PeopleCalled):
         return
@@ -254,6 +269,8 @@ def _call(told: _Told, story: _Story) -> Iterator[str]:
                 f"{escape.code(f'slack.call.{event.severity.value}')} to a user group's id (S…), a user's id (U…) or "
                 f"{escape.code('here')}."
             )
+        return
+    if told.entry.seq < last_end:
         return
     mention = escape.mention(target)
     if event.nth == 1:
@@ -275,7 +292,7 @@ def _still(story: _Story) -> str:
     if not broken:
         return f"{title}."
     more = f" And {len(broken) - 1} more." if len(broken) > 1 else ""
-    return f"{title}: {_what(broken[0], story)}{more}"
+    return f"{title}: {_what(broken[0], story)}{more}\n{escape.code(broken[0].detail, 400)}"
 
 
 def _worst(events: Sequence[InvariantBroken]) -> Severity:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -40,7 +40,8 @@ class Standing:
     def stage(self) -> tuple[object, ...]:
         """What people must see at once when it changes; all else on the card may wait its turn."""
         ticket = self.ticket
-        return (ticket.state, ticket.severity, ticket.acknowledged_by, ticket.taken_by, ticket.began_at, self.blind)
+        people = (ticket.acknowledged_by, ticket.taken_by, ticket.muted_until)
+        return (ticket.state, ticket.severity, ticket.began_at, people, self.blind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +85,16 @@ def blind_of(seq: int, now: datetime) -> Blind:
     return Blind(entry.at, event, seen, seen_at, until is not None and until > now, rows[0] if rows else None)
 
 
-def owners_of(entry: Entry) -> list[str]:
-    """Whose messages an entry may change."""
+def owners_in(entries: Iterable[Entry]) -> list[tuple[str, int]]:
+    """Whose messages these entries may change, each with its first entry's seq."""
+    found: dict[str, int] = {}
+    for entry in entries:
+        for owner in _owners_of(entry):
+            found.setdefault(owner, entry.seq)
+    return list(found.items())
+
+
+def _owners_of(entry: Entry) -> list[str]:
     if entry.kind in _NOTES:
         return []
     owners = [f"{TICKET}{entry.ticket}"] if entry.ticket is not None else []

@@ -21,6 +21,7 @@ from bot.slack.pace import Priority, Tempo
 from bot.slack.people import People
 from bot.slack.posting import THREAD_GONE, Place, Posting
 from bot.slack.standing import BLIND, CARD, TICKET, Blind, Standing, blind_of, standing_of
+from bot.slack.upkeep import DONE, Outcome
 from bot.store import messages
 from bot.store.database import Store
 from bot.store.records import Message, MessageState
@@ -63,11 +64,8 @@ class Threads:
         self._suspects: dict[int, tuple[float, int]] = {}
         self.channels: Mapping[str, str] = {}
 
-    async def reconcile(self, owner: str) -> float | None:
-        """Make Slack show what it should of an owner; returns when to look again (monotonic), if that is known.
-
-        Raises a ``SlackError`` where it must be tried again.
-        """
+    async def reconcile(self, owner: str) -> Outcome:
+        """Make Slack show what it should of an owner. Raises a ``SlackError`` where it must be tried again."""
         if owner.startswith(BLIND):
             return await self._blind(owner)
         number = int(owner.removeprefix(TICKET))
@@ -75,14 +73,14 @@ class Threads:
         root = standing.rows.get(CARD)
         if root is None or root.ts is None:
             if self._spoiled(standing, root):
-                return None
+                return DONE
             place = self._place(standing, CARD, None)
             await self._posting.post(place, root, lambda: self._newest_card(number), Priority.FIRST)
             self._edited[owner] = _Edited(self._clock.monotonic(), standing.stage)
             standing = await self._standing(number)
             root = standing.rows.get(CARD)
             if root is None or root.ts is None:
-                return None
+                return DONE
         # Side by side: a line must not wait for the budget of edits.
         edit = self._edit(standing, root)
         results = await asyncio.gather(edit, self._post_lines(standing, root), return_exceptions=True)
@@ -90,13 +88,16 @@ class Threads:
             if isinstance(result, BaseException):
                 raise result
         standing = await self._standing(number)
-        due = [result for result in results if isinstance(result, float)]
+        edit_at = next((result for result in results if isinstance(result, float)), None)
+        due = [] if edit_at is None else [edit_at]
         rows = [(self._place(standing, row.slot, root.ts), row) for row in standing.rows.values() if row.suspect]
         due += await self._recheck(rows, over=not standing.ticket.live)
         until = standing.ticket.muted_until
         if standing.ticket.live and until is not None and (rest := (until - self._clock.now()).total_seconds()) > 0:
             due.append(self._clock.monotonic() + rest + 0.1)  # the card says that it is muted
-        return min(due, default=None)
+        elif edit_at is None and standing.rows[CARD].digest != self._card(standing).digest:
+            due.append(self._clock.monotonic())  # something ended just after it was edited
+        return Outcome(done=edit_at is None, again_at=min(due, default=None))
 
     def _spoiled(self, standing: Standing, root: Message | None) -> bool:
         """Whether there is no use in posting the root: it was refused just so, or it is an old story."""
@@ -209,7 +210,7 @@ class Threads:
 
     # What has no ticket
 
-    async def _blind(self, owner: str) -> float | None:
+    async def _blind(self, owner: str) -> Outcome:
         seq = int(owner.removeprefix(BLIND))
         blind = await self._store.run(blind_of, seq, self._clock.now())
         row = blind.row
@@ -226,14 +227,15 @@ class Threads:
             old = blind.seen_at is not None and self._clock.now() - blind.seen_at > TOO_OLD
             spoiled = row is not None and row.state is MessageState.REFUSED
             if old or (spoiled and row is not None and row.digest == self._blind_content(blind).digest):
-                return None
+                return DONE
             await self._posting.post(place, row, make, Priority.FIRST)
         elif row.digest != self._blind_content(blind).digest:
             await self._posting.edit(place, row, make, Priority.CHANGED)
         row = (await self._store.run(blind_of, seq, self._clock.now())).row
         if row is None or row.ts is None or not row.suspect:
-            return None
-        return min(await self._recheck([(place, row)], over=blind.seen is not None), default=None)
+            return DONE
+        due = await self._recheck([(place, row)], over=blind.seen is not None)
+        return Outcome(done=True, again_at=min(due, default=None))
 
     def _blind_content(self, blind: Blind) -> Content:
         target = self._call.get(Severity.WARNING) or self._call.get(Severity.CRITICAL)

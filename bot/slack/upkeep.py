@@ -17,7 +17,7 @@ import structlog
 
 from bot.slack.errors import AuthLost, ChannelUnusable, SlackError
 from bot.slack.pace import Tempo
-from bot.slack.standing import owners_of, unfinished
+from bot.slack.standing import owners_in, unfinished
 from bot.store import audit, messages
 from bot.store.database import Store
 from bot.store.errors import StoreError
@@ -28,6 +28,17 @@ log = structlog.get_logger("slack")
 CURSOR: Final = "slack"
 CHUNK: Final = 1000
 MAX_ACTIVE: Final = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of looking after an owner: whether all of it is shown, and when to look again (monotonic)."""
+
+    done: bool
+    again_at: float | None
+
+
+DONE: Final = Outcome(done=True, again_at=None)
 
 
 @dataclass(slots=True)
@@ -41,10 +52,10 @@ class _Due:
 
 
 class Upkeep:
-    """Calls ``reconcile`` for owners that need it; it returns when to look again (monotonic), or None."""
+    """Calls ``reconcile`` for the owners that need it."""
 
     def __init__(
-        self, store: Store, clock: Clock, tempo: Tempo, reconcile: Callable[[str], Awaitable[float | None]]
+        self, store: Store, clock: Clock, tempo: Tempo, reconcile: Callable[[str], Awaitable[Outcome]]
     ) -> None:
         self._store = store
         self._clock = clock
@@ -98,9 +109,8 @@ class Upkeep:
 
     async def _follow(self) -> None:
         while entries := await self._store.run(audit.entries, after=self._read, limit=CHUNK):
-            for entry in entries:
-                for owner in await self._store.run(owners_of, entry):
-                    self._mark(owner, entry.seq)
+            for owner, since in await self._store.run(owners_in, entries):
+                self._mark(owner, since)
             self._read = entries[-1].seq
 
     def _mark(self, owner: str, since: int | None, at: float | None = None) -> None:
@@ -142,7 +152,7 @@ class Upkeep:
     async def _look_after(self, owner: str) -> None:
         due = self._due[owner]
         try:
-            later = await self._reconcile(owner)
+            outcome = await self._reconcile(owner)
         except SlackError as error:
             self._failed(owner, due, error, slow=isinstance(error, ChannelUnusable | AuthLost))
         except StoreError as error:
@@ -153,15 +163,20 @@ class Upkeep:
         else:
             self.stuck.pop(owner, None)
             due.failures = 0
-            if due.again:
-                due.at = self._clock.monotonic()
-            elif later is None:
-                del self._due[owner]
-            else:
-                due.at, due.since = later, None
+            self._looked_after(owner, due, outcome)
         finally:
             self._active.discard(owner)
             self._wake.set()
+
+    def _looked_after(self, owner: str, due: _Due, outcome: Outcome) -> None:
+        if due.again:
+            due.at = self._clock.monotonic()
+        elif outcome.again_at is None:
+            del self._due[owner]
+        else:
+            due.at = outcome.again_at
+            if outcome.done:
+                due.since = None
 
     def _failed(self, owner: str, due: _Due, error: Exception, *, slow: bool) -> None:
         due.failures += 1

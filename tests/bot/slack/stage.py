@@ -107,9 +107,9 @@ class Stage:
     async def settled(self, *, within_s: float = 15.0) -> None:
         """Slack shows all of the log."""
 
-        def done() -> bool:
-            head = self.store.call(audit.head)
-            shown = self.store.call(messages.cursor, "slack")
+        async def done() -> bool:
+            head = await self.store.run(audit.head)
+            shown = await self.store.run(messages.cursor, "slack")
             # Notes about messages change nothing that is shown, and the cursor passes them all the same.
             return head is None or shown >= head.seq
 
