@@ -54,10 +54,7 @@ class NotFound(StoreError):  # noqa: N818  the name is the sentence
 
 def translated(error: Exception, path: Path) -> StoreError | None:
     """The error in our words, or None where it is not the database file's fault."""
-    cause = error.__cause__ or error.__context__
-    code = getattr(error, "sqlite_errorcode", None) or getattr(cause, "sqlite_errorcode", None)
-    primary = code & 0xFF if isinstance(code, int) else None
-    text = str(error)
+    primary, text = _telling(error)
     if primary in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
         return DatabaseDamaged(
             f"the database {path} is damaged ({text}); stop everything, keep a copy of the file, and restore a "
@@ -79,6 +76,21 @@ def translated(error: Exception, path: Path) -> StoreError | None:
             f"check the owner and the mode: ls -ld {path.parent}"
         )
     return None
+
+
+def _telling(error: BaseException) -> tuple[int | None, str]:
+    """The primary code and the words of the first error in the chain that has a telling one.
+
+    After an error that has ended the transaction already, peewee's rollback fails as well, and its "no transaction is
+    active" hides what it was.
+    """
+    link: BaseException | None = error
+    while link is not None:
+        code = getattr(link, "sqlite_errorcode", None)
+        if isinstance(code, int) and code & 0xFF != sqlite3.SQLITE_ERROR:
+            return code & 0xFF, str(link)
+        link = link.__cause__ or link.__context__
+    return None, str(error)
 
 
 @contextmanager
