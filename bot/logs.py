@@ -14,7 +14,7 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 
 from bot.settings import LogSettings
 
-_CHATTY: Final = ("httpx", "httpcore", "apscheduler", "asyncio", "aiohttp", "slack_bolt", "slack_sdk")
+_CHATTY: Final = ("httpx", "httpcore", "apscheduler", "asyncio", "aiohttp", "slack_bolt", "slack_sdk", "peewee")
 """Libraries that are heard from warnings on; some of them log addresses that carry secrets below that."""
 
 

@@ -183,7 +183,7 @@ async def _beat(store: Store, loop: Loop, database: Trouble) -> None:
     while True:
         try:
             await store.run(_write_beat, store, watches(loop))
-        except StoreError as error:
+        except Exception as error:  # noqa: BLE001  whatever the database does, detection goes on; it is logged
             database.met(error)
         else:
             database.over()
@@ -223,7 +223,7 @@ async def _forget(store: Store, clock: Clock, database: Trouble) -> None:
     while True:
         try:
             await store.run(_write_forget, store, clock)
-        except StoreError as error:
+        except Exception as error:  # noqa: BLE001  as above
             database.met(error)
         await asyncio.sleep(FORGET_S)
 
@@ -245,7 +245,7 @@ async def _tail(store: Store, wake: Callable[[int], None], database: Trouble) ->
     while True:
         try:
             head = await store.run(audit.head)
-        except StoreError as error:
+        except Exception as error:  # noqa: BLE001  as above
             database.met(error)
         else:
             if head is not None and head.seq > seen:
