@@ -92,6 +92,8 @@ class Stage:
     process: subprocess.Popen[bytes] | None = None
     deaths: int = 0
     starts: int = 0
+    failpoint: str | None = None
+    lives: int = 0
     environment: dict[str, str] = field(default_factory=dict)
 
     def prepare(self, slack_json: Mapping[str, Any]) -> None:
@@ -125,10 +127,14 @@ class Stage:
         partial.write_text("\n".join(keys))
         partial.replace(self.folder / "broken")
 
-    def start(self, *, failpoint: str | None = None, log: Path | None = None) -> None:
+    def arm(self, failpoint: str, *, lives: int) -> None:
+        """Each of the next ``lives`` processes dies at that failpoint, each therefore at another place of the story."""
+        self.failpoint, self.lives = failpoint, lives
+
+    def start(self, *, log: Path | None = None) -> None:
         environment = dict(self.environment)
-        if failpoint:
-            environment[VARIABLE] = failpoint
+        if self.failpoint and self.starts < self.lives:
+            environment[VARIABLE] = self.failpoint
         if log:
             environment[LOG_VARIABLE] = str(log)
         with (self.folder / "operator.log").open("ab") as output:
@@ -194,7 +200,7 @@ class Stage:
         assert done.stdout, done.stderr
         return json.loads(done.stdout)
 
-    async def alive_until(self, condition: Any, what: str, *, within_s: float = 40.0) -> None:
+    async def alive_until(self, condition: Any, what: str, *, within_s: float = 90.0) -> None:
         """Wait for ``condition``, starting operator again whenever it was killed."""
 
         async def check() -> bool:

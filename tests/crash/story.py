@@ -20,7 +20,7 @@ async def play(stage: Stage) -> None:
     async def acknowledged() -> bool:
         if stage.rows("SELECT 1 FROM tickets WHERE acknowledged_by IS NOT NULL"):
             return True
-        await stage.slack.click("ana", root, "acknowledge")
+        await stage.slack.click("ana", root, "operator_acknowledge")
         return False
 
     await stage.alive_until(acknowledged, "the acknowledgement")
@@ -69,7 +69,7 @@ async def examine(stage: Stage) -> None:
     assert kinds["TicketAcknowledged"] == 1
     assert kinds["DuplicateMarked"] == 0
     assert kinds["SlackRefused"] == 0
-    assert kinds["OperatorStarted"] == stage.starts
+    assert 1 <= kinds["OperatorStarted"] <= stage.starts
     assert stage.rows("SELECT count(*) FROM tickets") == [(1,)]
     verified = stage.cli("audit", "verify")
     assert verified["ok"] is True, verified

@@ -15,7 +15,7 @@ import pytest
 from tests.crash.stage import Stage, stage
 from tests.crash.story import examine, play
 
-COMMITS, CALLS = 18, 8
+COMMITS, CALLS = 30, 9
 """Every story passes at least so many of each; `test_the_story_passes_every_failpoint` holds them against a run."""
 POINTS = [
     f"{name}:{passage}"
@@ -27,7 +27,11 @@ POINTS = [
     }.items()
     for passage in range(1, passages + 1)
 ]
-SAMPLE = set(POINTS[::3]) | {"commit.before:1", "commit.after:1", "slack.before:1", "slack.after:1"}
+SAMPLE = set(POINTS[::10]) | {"slack.before:1", "slack.after:1"}
+LIVES = 6
+"""So many processes in a row die at the same point: each has come further than the one before it."""
+
+pytestmark = pytest.mark.timeout(400)  # six starts on a busy machine
 
 Record = Callable[[str, object], None]
 
@@ -52,18 +56,19 @@ async def test_killed_at_the_rest(point: str, tmp_path: Path, record_property: R
 
 async def killed_at(point: str, tmp_path: Path, record_property: Record) -> None:
     async with stage(tmp_path) as made:
-        made.start(failpoint=point)
+        made.arm(point, lives=LIVES)
+        made.start()
         await run_story(made, record_property, point.partition(":")[0])
-        assert made.deaths == 1, f"{point} was never passed"
+        assert made.deaths >= 1, f"{point} was never passed"
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))
 async def test_killed_at_random(seed: int, tmp_path: Path, record_property: Record) -> None:
     await killed_at_random(seed, tmp_path, record_property)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(4, 100))
+@pytest.mark.parametrize("seed", range(2, 100))
 async def test_killed_at_random_often(seed: int, tmp_path: Path, record_property: Record) -> None:
     await killed_at_random(seed, tmp_path, record_property)
 
