@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,7 +11,7 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from compose.slack.records import JsonObject
-from tests.compose.slack.harness import Inbox, Local, actions, button, local_slack, options
+from tests.compose.slack.harness import Inbox, Local, Wall, actions, button, local_slack, options
 from tests.waiting import until
 
 if TYPE_CHECKING:
@@ -337,8 +338,8 @@ async def test_a_ticket_opens_one_connection_and_ten_is_the_most(local: Local) -
 
 
 async def test_a_response_url_can_be_used_five_times_and_not_after_half_an_hour(tmp_path: Path) -> None:
-    app_seen = Inbox()
-    async with local_slack(options(tmp_path)) as local:
+    app_seen, wall = Inbox(), Wall()
+    async with local_slack(replace(options(tmp_path), now=wall)) as local:
         app = local.bolt()
 
         @app.command("/operator")
@@ -350,11 +351,12 @@ async def test_a_response_url_can_be_used_five_times_and_not_after_half_an_hour(
         await local.act("ana", "command", text="status")
         url = str((await app_seen.expect(lambda _: True, "the command"))["response_url"])
 
-        async def respond(body: JsonObject) -> tuple[int, str]:
+        async def respond(body: JsonObject, url: str = url) -> tuple[int, str]:
             async with local.http.post(url, json=body) as answer:
                 return answer.status, await answer.text()
 
-        assert await respond({}) == (400, (await respond({}))[1])
+        status, text = await respond({})
+        assert (status, "no_text" in text) == (400, True)
         # Replacing the original of a slash command does nothing: there is none.
         assert await respond({"text": "0", "replace_original": True}) == (200, "ok")
         for number in range(1, 5):
@@ -362,6 +364,14 @@ async def test_a_response_url_can_be_used_five_times_and_not_after_half_an_hour(
         status, text = await respond({"text": "5"})
         assert (status, "used_url" in text) == (404, True)
         assert local.ephemerals("ana") == ["0", "1", "2", "3", "4"]
+
+        await local.act("ana", "command", text="again")
+        later = await app_seen.expect(lambda one: one["text"] == "again", "the second command")
+        wall.seconds += 1799
+        assert await respond({"text": "in time"}, str(later["response_url"])) == (200, "ok")
+        wall.seconds += 1
+        status, text = await respond({"text": "too late"}, str(later["response_url"]))
+        assert (status, "expired_url" in text) == (404, True)
 
 
 def _says(text: str) -> Callable[[JsonObject], bool]:

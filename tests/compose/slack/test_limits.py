@@ -27,7 +27,7 @@ def allowed(limiter: Limiter, who: str = "t") -> bool:
     return True
 
 
-@given(st.lists(st.floats(0, 20), min_size=60, max_size=200))
+@given(st.lists(st.floats(0, 20), min_size=60, max_size=120))
 def test_no_minute_admits_more_than_the_tier_and_retry_after_is_enough(gaps: list[float]) -> None:
     wall = Wall()
     limiter = Limiter(wall)
@@ -69,7 +69,7 @@ def test_posts_in_a_channel_keep_to_one_a_second_after_a_burst(gaps: list[float]
         posted.append(wall.seconds)
     for index, start in enumerate(posted):
         for count, end in enumerate(posted[index:], start=1):
-            assert count <= POST_BURST + (end - start) + 1
+            assert count <= POST_BURST + (end - start) + 1e-6
 
 
 async def test_over_the_wire_it_is_429_with_retry_after(tmp_path: Path) -> None:
