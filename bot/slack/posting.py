@@ -112,7 +112,9 @@ class Posting:
         except Gone as error:
             await self._refuse(place, attempt.row, attempt.digest, error)
         except Refused as error:
-            log.warning("Slack refuses a message; it is posted plainer", owner=place.owner, slot=place.slot, why=error)
+            log.warning(
+                "Slack refuses a message; it is posted plainer", owner=place.owner, slot=place.slot, why=str(error)
+            )
             attempt.plain = True
             try:
                 await self._send(attempt, make, priority)
@@ -187,32 +189,35 @@ class Posting:
 
     async def edit(self, place: Place, row: Message, make: Make, priority: Priority) -> None:
         """Edit a message that stands. Where Slack refuses that for good it is noted, and the message stays."""
-        sent = ""
+        attempt = _Attempt(place, row)
+        try:
+            await self._update(attempt, row, make, priority)
+        except Gone as error:
+            await self._refuse(place, row, attempt.digest, error)
+        except Refused as error:
+            log.warning("Slack refuses an edit; it is made plainer", owner=place.owner, slot=place.slot, why=str(error))
+            attempt.plain = True
+            try:
+                await self._update(attempt, row, make, priority)
+            except Refused as again:
+                await self._refuse(place, row, attempt.digest, again)
 
+    async def _update(self, attempt: _Attempt, row: Message, make: Make, priority: Priority) -> None:
         async def prepare() -> Mapping[str, object] | None:
-            nonlocal sent
             content = await make()
             if content is None:
                 return None
-            sent = content.digest
-            return {**self._arguments(row, content.plainer() if plain else content, None), "ts": row.ts}
+            attempt.digest = content.digest
+            return {**self._arguments(row, content.plainer() if attempt.plain else content, None), "ts": row.ts}
 
-        plain = False
         try:
             answer = await self._calls.prepared("chat.update", prepare, priority=priority)
-        except Gone as error:
-            await self._refuse(place, row, sent, error)
-            return
-        except Refused as error:
-            log.warning("Slack refuses an edit; it is made plainer", owner=place.owner, slot=place.slot, why=error)
-            plain = True
-            try:
-                answer = await self._calls.prepared("chat.update", prepare, priority=priority)
-            except Refused as again:
-                await self._refuse(place, row, sent, again)
-                return
+        except Unavailable as error:
+            if error.ambiguous:
+                await self._store.run(messages.suspect, row.id, suspected=True)
+            raise
         if answer is not None and row.ts is not None:
-            await self._store.run(messages.posted, row.id, row.ts, sent)
+            await self._store.run(messages.posted, row.id, row.ts, attempt.digest)
 
     async def recheck(self, place: Place, row: Message) -> None:
         """Look for second copies of a message that stands, and mark them."""

@@ -242,10 +242,10 @@ class Threads:
         mention = escape.mention(target) if target is not None and not blind.muted else None
         return cards.blind(blind.event, self._subject(blind.event.subject), mention, blind.seen, blind.seen_at)
 
-    # Second copies
+    # Second thoughts
 
     async def _recheck(self, rows: Iterable[tuple[Place, Message]], *, over: bool) -> list[float]:
-        """Look for second copies some time after a posting without a clear answer, and once more when it is over."""
+        """Look again some time after a call that got no clear answer, and once more when it is over."""
         due = []
         for place, row in rows:
             if row.ts is None:
@@ -254,16 +254,24 @@ class Threads:
             began, checks = self._suspects.setdefault(row.id, (now, 0))
             left = [began + wait for wait in self._tempo.recheck_s]
             if checks < len(left) and now >= left[checks]:
-                await self._posting.recheck(place, row)
+                due += await self._check_again(place, row)
                 checks += 1
                 self._suspects[row.id] = (began, checks)
             if checks < len(left):
                 due.append(left[checks])
             elif over:
-                await self._posting.recheck(place, row)
+                due += await self._check_again(place, row)
                 await self._store.run(messages.suspect, row.id, suspected=False)
                 del self._suspects[row.id]
         return due
+
+    async def _check_again(self, place: Place, row: Message) -> list[float]:
+        await self._posting.recheck(place, row)
+        if place.slot != CARD or row.ts is None or row.error is not None:
+            return []
+        # An edit that got no answer may have been made after a later one: the newest state is sent once more.
+        await self._store.run(messages.posted, row.id, row.ts, "")
+        return [self._clock.monotonic()]
 
 
 def _finished(row: Message | None) -> bool:
