@@ -39,10 +39,10 @@ def check(
     config: Config = None,
     json: Json = False,
 ) -> None:
-    """Look at the subjects now and judge every invariant at every key, without graces and without the database.
+    """Look at the subjects now and judge every invariant.
 
-    Looks twice, a moment apart, as rates need. Exit code 0 when everything holds; 1 when something is broken or
-    can't be seen; 4 when a subject can't be observed at all.
+    At every key, without graces and without the database. Looks twice, a moment apart, as rates need. Exit code 0
+    when everything holds; 1 when something is broken or can't be seen; 4 when a subject can't be observed at all.
     """
     import asyncio  # noqa: PLC0415  `--help` needs none of these
 
@@ -102,6 +102,8 @@ async def _judge(subject: AnySubject, gap_s: float, clock: Clock) -> list[_Judge
         return str(error)
     except TimeoutError:
         return f"it took longer than {2 * OBSERVE_S:g} s"
+    except Exception as error:  # noqa: BLE001  a subject's code is not ours: its failure is a finding
+        return f"the check failed: {type(error).__name__}: {error}"
     finally:
         await subject.aclose()
     observation = Observation(clock.now(), snapshot, first, ended - began)

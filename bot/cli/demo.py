@@ -48,9 +48,10 @@ def demo(
     watch_s: Annotated[float, typer.Option(min=0, help="How long the fault none is watched, seconds.")] = 8.0,
     json: Json = False,
 ) -> None:
-    """Start a rate limiter cluster to break, a local Slack (a stand-in) and operator, until Ctrl-C.
+    """Start a cluster to break, a local Slack and operator.
 
-    With --fault, --heal-by-hand and --headless one incident is played; exit code 0 only if it went as it should.
+    Everything runs on this machine, the local Slack is a stand-in, and Ctrl-C ends it all. With --fault,
+    --heal-by-hand and --headless one incident is played; exit code 0 only if it went as it should.
     """
     import asyncio  # noqa: PLC0415  `--help` needs none of these
 

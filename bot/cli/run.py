@@ -25,9 +25,9 @@ def run(
         Path | None, typer.Option(help='Written once all is up: {"pid", "web"}. For supervisors and tests.')
     ] = None,
 ) -> None:
-    """Watch the configured subjects and work their incidents, until SIGTERM or Ctrl-C.
+    """Watch the configured subjects and work their incidents.
 
-    One process at a time runs on a state directory; a second one is refused with exit code 1.
+    Until SIGTERM or Ctrl-C. One process at a time runs on a state directory; a second one is refused with exit code 1.
     """
     import asyncio  # noqa: PLC0415  `--help` needs none of these
 

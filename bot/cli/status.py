@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def status(*, config: Config = None, state_dir: StateDir = None, json: Json = False) -> None:
-    """Show who runs, what is watched, what is broken and what can't be seen.
+    """Show who runs, what is watched, broken, or can't be seen.
 
     Exit code 0 when operator runs, sees everything and nothing is broken; 1 otherwise.
     """

@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 
 
 def subjects(*, config: Config = None, json: Json = False) -> None:
-    """Show the configured subjects with their invariants, thresholds and graces. Reads the settings alone."""
+    """Show what is watched: invariants, thresholds, graces.
+
+    Reads the settings alone.
+    """
     from bot import settings  # noqa: PLC0415  `--help` needs none of these
     from bot.cli import output  # noqa: PLC0415
     from bot.subject_setup import build_all  # noqa: PLC0415

@@ -60,7 +60,10 @@ def show(number: Number, *, config: Config = None, state_dir: StateDir = None, j
 
 
 def ack(number: Number, *, config: Config = None, state_dir: StateDir = None) -> None:
-    """Acknowledge a ticket: you have seen it, and nobody is called again for it."""
+    """Acknowledge a ticket: you have seen it.
+
+    Nobody is called again for it.
+    """
     from bot import incidents  # noqa: PLC0415  `--help` needs it not
 
     _act(incidents.acknowledge, number, config, state_dir, done="is acknowledged by you")
