@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import groupby
 from typing import Final
 
 from bot.events import (
@@ -25,6 +26,7 @@ from bot.words import duration
 MOST_TICKETS: Final = 15
 MOST_VIOLATIONS: Final = 60
 MOST_STEPS: Final = 12
+AT_ONCE: Final = 3
 ROOM: Final = 10_000
 """Units that one answer may have; Slack takes about 12,000."""
 
@@ -158,7 +160,7 @@ def story(told: Story, subjects: Mapping[str, SubjectCard], names: Mapping[str, 
     listed = [_violation(one) for one in violations[:MOST_VIOLATIONS]]
     if len(violations) > MOST_VIOLATIONS:
         listed.append(f"… and {len(violations) - MOST_VIOLATIONS} more: {_cli(ticket)}")
-    steps = [step for entry in told.entries if (step := _step(entry, names)) is not None]
+    steps = _steps(told.entries, names)
     lately = [f"*Lately* (all {len(steps)}: {_cli(ticket)})"] if len(steps) > MOST_STEPS else ["*What happened*"]
     return content([head, *([" ".join(people)] if people else []), *listed, *lately, *steps[-MOST_STEPS:]])
 
@@ -172,6 +174,15 @@ def _violation(violation: Violation) -> str:
     name = escape.code(f"{violation.fingerprint}", 120)
     against = f"{amount(violation.value, violation.unit)}, threshold {amount(violation.threshold, '')}"
     return f"{state} {name} {against}, since {escape.date(violation.since)}"
+
+
+def _steps(entries: Iterable[Entry], names: Mapping[str, str]) -> list[str]:
+    """What happened, a line each; many of a kind at once are one."""
+    steps = []
+    for _, group in groupby(entries, key=lambda entry: (entry.at, entry.kind)):
+        found = [step for entry in group if (step := _step(entry, names)) is not None]
+        steps += found if len(found) <= AT_ONCE else [f"{found[0]}, and {len(found) - 1} more at once"]
+    return steps
 
 
 _STEPS: Final = {

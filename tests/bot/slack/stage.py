@@ -137,7 +137,7 @@ class Stage:
             monotonic=self.monotonic,
             broken=broken,
             holding=frozenset() if blind else frozenset(seen - {one.fingerprint for one in broken}),
-            unclear={one: blind for one in seen} if blind else {},
+            unclear=dict.fromkeys(seen, blind) if blind else {},
             unknown=0,
             blind=Blind(self.clock.now(), blind, ()) if blind else None,
         )

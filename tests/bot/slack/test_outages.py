@@ -15,7 +15,7 @@ from compose.slack.messaging import Messaging
 from tests.bot.slack.stage import QUICK, Stage, down
 from tests.waiting import until
 
-OUTAGES = {
+OUTAGES: dict[str, dict[str, object]] = {
     "down": {"kind": "down"},
     "reset": {"kind": "reset_before"},
     "500": {"kind": "http_500"},
@@ -243,7 +243,7 @@ async def test_an_archived_channel_is_said_and_waited_for_and_blocks_no_other(st
         workspace.put_channel(replace(joined, is_archived=True))
         await stage.tick(down("tikv-1", subject="kv"), subject="kv")
         await stage.tick(down())
-        await until(lambda: stage.roots(), "the other ticket's thread")
+        await until(stage.roots, "the other ticket's thread")
         await until(lambda: "is_archived" in view.health().why, "health says why")
         assert view.health().behind > 0
         workspace.put_channel(joined)
@@ -274,7 +274,7 @@ async def test_a_slow_ticket_holds_up_no_other(stage: Stage) -> None:
         await until(lambda: stage.rows("ticket:1"), "the first ticket is being posted")
         async with asyncio.timeout(2.5):
             await stage.tick(down("tikv-1", subject="kv"), subject="kv")
-            await until(lambda: stage.roots(), "the second ticket's thread")
+            await until(stage.roots, "the second ticket's thread")
         assert "Ticket 2" in stage.roots()[0].text
 
 
