@@ -207,7 +207,7 @@ class Greedy(Sample):
 class Following(Sample):
     async def observe(self) -> object:
         try:
-            await self.http.get(self.url, timeout=0.2, follow_redirects=True)
+            await self.http.get(self.url, timeout=1.0, follow_redirects=True)
         except httpx.HTTPError:
             return False
         return False
@@ -218,7 +218,7 @@ class Trusting(Sample):
 
     async def observe(self) -> object:
         try:
-            async with asyncio.timeout(0.2), self.http.stream("GET", self.url) as response:
+            async with asyncio.timeout(1.0), self.http.stream("GET", self.url) as response:
                 return response.status_code == 200
         except (TimeoutError, httpx.HTTPError):
             return False

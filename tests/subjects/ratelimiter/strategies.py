@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from hypothesis import settings
 from hypothesis import strategies as st
 
 from subjects.protocols import Observation
@@ -21,6 +22,9 @@ from subjects.ratelimiter.snapshot import (
     WriteBehind,
 )
 from tests.subjects.ratelimiter.samples import AT, BOUNDS_S, LIMITS, NODES
+
+untimed = settings(deadline=None)
+"""For every property: how long an example takes says something about the machine only."""
 
 # Few values, so that names, boots and limits meet.
 node_names = st.sampled_from([*NODES, "rl-9", ""])

@@ -38,7 +38,7 @@ from tests.subjects.ratelimiter.samples import (
     tally,
     with_shared,
 )
-from tests.subjects.ratelimiter.strategies import observations, unreadables
+from tests.subjects.ratelimiter.strategies import observations, unreadables, untimed
 
 Seen: TypeAlias = Observation[RateLimiterSnapshot]
 ValueT = TypeVar("ValueT")
@@ -50,6 +50,7 @@ SUBJECT = RateLimiter(
 )
 
 
+@untimed
 @given(observations())
 def test_any_observation_gets_well_formed_verdicts_twice_the_same(observation: Seen) -> None:
     assert conformance.check_verdicts(SUBJECT, observation) == []
@@ -116,7 +117,7 @@ removals: st.SearchStrategy[Callable[[Seen], Seen]] = st.one_of(
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(observations(), st.lists(removals, min_size=1, max_size=3))
 def test_taking_any_part_away_never_makes_anything_hold(
     observation: Seen, take_away: list[Callable[[Seen], Seen]]
@@ -140,6 +141,7 @@ def test_removals_do_take_something_away() -> None:
         assert not all(isinstance(verdict, Holds) for verdict in judge(removal(bare)).values())
 
 
+@untimed
 @given(observations(), st.randoms(use_true_random=False))
 def test_the_order_of_anything_is_irrelevant(observation: Seen, rng: random.Random) -> None:
     def shuffled(mapping: Mapping[str, ValueT]) -> dict[str, ValueT]:
@@ -175,6 +177,7 @@ def _no_better(worse: Verdict, before: Verdict) -> None:
         assert (worse.value or 0.0) >= (before.value or 0.0)
 
 
+@untimed
 @given(
     per_bucket=st.lists(st.integers(0, 30), min_size=7, max_size=7),
     moved=st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), max_size=30),
@@ -194,6 +197,7 @@ def test_slower_checks_never_look_faster(per_bucket: list[int], moved: list[tupl
     _no_better(after, before)
 
 
+@untimed
 @given(
     counts=st.tuples(*[st.integers(0, 2000)] * 3),
     untallied=st.integers(0, 300),
@@ -212,6 +216,7 @@ def test_more_that_is_not_tallied_never_looks_like_less(
         _no_better(after[f"counter_drift:{limit}"], before[f"counter_drift:{limit}"])
 
 
+@untimed
 @given(admitted=st.integers(0, 2000), more=st.integers(0, 300), node=st.sampled_from(["rl_1", "rl_2", "rl_3"]))
 def test_more_admitted_and_not_tallied_never_looks_like_less(admitted: int, more: int, node: str) -> None:
     before, after = (
@@ -235,6 +240,7 @@ some_counters = st.lists(
 )
 
 
+@untimed
 @given(some_counters, st.data())
 def test_fuller_counters_and_lower_limits_never_look_better(counters: list[Counter], data: st.DataObject) -> None:
     which = data.draw(st.integers(0, len(counters) - 1))
@@ -247,6 +253,7 @@ def test_fuller_counters_and_lower_limits_never_look_better(counters: list[Count
         _no_better(after[f"ghost_allowing:{limit}"], before[f"ghost_allowing:{limit}"])
 
 
+@untimed
 @given(some_counters, st.data())
 def test_one_more_stuck_counter_never_looks_better(counters: list[Counter], data: st.DataObject) -> None:
     which = data.draw(st.integers(0, len(counters) - 1))

@@ -109,6 +109,17 @@ def test_a_threshold_beyond_the_last_bound_is_never_said_to_hold_there() -> None
     assert isinstance(strict.evaluate(beyond)["rl-2"], Unknown)
 
 
+def test_at_the_threshold_is_broken_and_below_is_not() -> None:
+    slow = seen(snapshot(rl_2=status(checks=histogram(2030, 100, 0, 0, 10))), snapshot())
+    for threshold, kind in ((450, Broken), (450.5, Holds)):
+        latency = invariants.high_latency(NODES, replace(invariants.HIGH_LATENCY, threshold=threshold))
+        assert isinstance(latency.evaluate(slow)["rl-2"], kind)
+    behind = second_look(with_shared(snapshot(), tallies=tallies(rl_2=tally(count=910))))
+    for threshold, kind in ((100, Broken), (101, Holds)):
+        drift = invariants.counter_drift(LIMITS, NODES, replace(invariants.COUNTER_DRIFT, threshold=threshold))
+        assert isinstance(drift.evaluate(behind)["login"], kind)
+
+
 @pytest.mark.parametrize(
     ("before", "now"),
     [
@@ -116,6 +127,7 @@ def test_a_threshold_beyond_the_last_bound_is_never_said_to_hold_there() -> None
         pytest.param(histogram(2000, 100), histogram(2000, 100), id="no checks"),
         pytest.param(histogram(2000, 100), histogram(1990, 200), id="a count that fell"),
         pytest.param(histogram(2000, 100), histogram(), id="a reset"),
+        pytest.param(histogram(0, 100), histogram(200), id="more below a bound than in all"),
         pytest.param(
             histogram(2000, 100),
             replace(histogram(3000, 100), bounds_s=(0.02, 0.05, 0.1, 0.25, 0.5, 1.0, math.inf)),
@@ -139,6 +151,11 @@ def test_a_node_that_was_restarted_breaks_nothing() -> None:
     registered = with_shared(at_first, tallies=tallies(rl_2=tally(boot="boot-2", count=0)))
     assert broken(seen(registered, at_first)) == set()
     assert all(isinstance(v, Holds) for at, v in judge(seen(registered, at_first)).items() if "drift" in at)
+
+
+def test_latency_of_another_boot_is_not_compared_even_where_it_could_be() -> None:
+    now = snapshot(rl_2=status(boot="boot-2", checks=histogram(2000, 100, 0, 0, 0, 50)))
+    assert "high_latency:rl-2" in unknown(seen(now, snapshot()))
 
 
 def test_a_tally_of_a_dead_boot_is_not_compared_with_the_living_one() -> None:

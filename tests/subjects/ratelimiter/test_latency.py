@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from subjects.ratelimiter.latency import Checks, Quantile, checks_between, quantile_s
 from tests.subjects.ratelimiter.samples import BOUNDS_S, histogram
+from tests.subjects.ratelimiter.strategies import untimed
 
 
 def checks(*per_bucket: int) -> Checks:
@@ -41,6 +42,7 @@ def test_nothing_has_no_quantile() -> None:
     assert checks(0).total == 0
 
 
+@untimed
 @given(
     st.lists(st.integers(0, 50), min_size=7, max_size=7).filter(lambda per: sum(per) > 0),
     st.floats(0.01, 0.99),
@@ -58,6 +60,7 @@ def test_it_lies_in_the_bucket_of_the_ranked_check(per_bucket: list[int], q: flo
     assert quantile.is_lower_bound == math.isinf(upper)
 
 
+@untimed
 @given(st.lists(st.integers(0, 50), min_size=7, max_size=7), st.lists(st.integers(0, 50), min_size=7, max_size=7))
 def test_the_difference_is_what_was_added(before: list[int], added: list[int]) -> None:
     total = [early + more for early, more in zip(before, added, strict=True)]

@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
+from subjects.bounded_http import new_http_client
 from subjects.ratelimiter.snapshot import (
     Counter,
     Histogram,
@@ -33,6 +34,8 @@ from tests.subjects.ratelimiter.simulated import (
     shared_document,
     status_document,
 )
+
+MIB = 1024 * 1024
 
 
 @pytest.fixture
@@ -318,7 +321,7 @@ async def test_an_answer_is_cut_off_at_one_mebibyte(nodes: SimulatedNodes) -> No
 
     async def flood() -> AsyncIterator[bytes]:
         nonlocal taken
-        while True:
+        while taken < 8 * MIB:
             taken += 65_536
             yield b" " * 65_536
 
@@ -327,7 +330,7 @@ async def test_an_answer_is_cut_off_at_one_mebibyte(nodes: SimulatedNodes) -> No
 
     nodes.special["rl-3/v1/status"] = answer
     assert (await nodes.subject().observe()).nodes["rl-3"] == Unreadable("answered with more than 1048576 bytes")
-    assert taken <= 2 * 1024 * 1024
+    assert taken <= 2 * MIB
 
 
 async def test_a_compressed_answer_is_not_unpacked(nodes: SimulatedNodes) -> None:
@@ -340,11 +343,12 @@ async def test_a_compressed_answer_is_not_unpacked(nodes: SimulatedNodes) -> Non
 
 
 async def test_proxies_of_the_environment_are_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
-    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
-    subject = SimulatedNodes().subject()
-    assert not subject._http._mounts
-    await subject.aclose()
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    async with httpx.AsyncClient() as usual:
+        assert usual._mounts
+    async with new_http_client() as ours:
+        assert not ours._mounts
 
 
 async def test_closing_twice_is_fine(nodes: SimulatedNodes) -> None:
