@@ -59,8 +59,9 @@ class Holds:
 class Broken:
     """Seen broken.
 
-    ``value`` is in the invariant's unit and stands against its threshold. ``detail`` is one sentence of facts
-    for people: what was seen, never a diagnosis.
+    ``value`` is in the invariant's unit and stands against its threshold: it measures how bad it is, so that it is
+    broken at or above the threshold ("replicas missing" rather than "replicas there"). ``detail`` is one sentence of
+    facts for people: what was seen, never a diagnosis.
     """
 
     value: float
