@@ -7,9 +7,10 @@ overtaken before it could be posted: a call for people after the next call, an a
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from typing import Final
 
 from bot.events import (
@@ -28,6 +29,7 @@ from bot.events import (
     TicketTaken,
     TicketUnverified,
     TicketVerifying,
+    decode,
 )
 from bot.slack import escape
 from bot.slack.cards import LISTED, SECTION, SIGN, WORD, Content, SubjectCard, amount, packed, section, who
@@ -117,17 +119,22 @@ class _Story:
         return self.flaps <= FLAPS_TOLD or self.flaps % FLAPS_STEP == 0
 
 
-def lines(entries: Sequence[Entry], thread: Thread) -> list[Line]:
-    """All lines of a ticket's thread, from all its entries oldest first."""
+@lru_cache(maxsize=50_000)
+def _decoded(kind: str, payload: str) -> Event:
+    return decode(kind, payload)
+
+
+def lines(entries: Sequence[Entry], thread: Thread, done: Container[str] = ()) -> list[Line]:
+    """The lines of a ticket's thread, from all its entries oldest first; those whose slot is ``done`` are left out."""
     telling = [entry for entry in entries if entry.kind in _TELLING]
     last_end = max((entry.seq for entry in telling if entry.kind in _ENDS_A_CALL), default=0)
     story = _Story(thread)
     found = []
     for group in _transactions(telling):
-        told = [_Told(entry, entry.event) for entry in group]
+        told = [_Told(entry, _decoded(entry.kind, entry.payload)) for entry in group]
         for one in told:
             story.take(one)
-        if (line := _line(told, story, last_end)) is not None:
+        if _slot(told) not in done and (line := _line(told, story, last_end)) is not None:
             found.append(line)
     return found
 
@@ -147,6 +154,10 @@ def _transactions(entries: Sequence[Entry]) -> Iterator[list[Entry]]:
         yield group
 
 
+def _slot(told: Sequence[_Told]) -> str:
+    return f"line:{told[0].entry.seq}"
+
+
 def _line(told: list[_Told], story: _Story, last_end: int) -> Line | None:
     parts = [part for one in told for part in _call(one, story, last_end)]
     first = bool(parts)
@@ -156,7 +167,7 @@ def _line(told: list[_Told], story: _Story, last_end: int) -> Line | None:
     first = first or any(isinstance(one.event, TicketResolved) for one in told)
     # A transaction has one of most kinds, so that this cuts nothing; whatever it has, Slack must take it.
     blocks = tuple(section(text) for text in packed(parts)[:4])
-    return Line(f"line:{told[0].entry.seq}", Content(escape.bare(escape.joined(parts, SECTION)), blocks), first)
+    return Line(_slot(told), Content(escape.bare(escape.joined(parts, SECTION)), blocks), first)
 
 
 def _happened(told: list[_Told], story: _Story) -> Iterator[str]:

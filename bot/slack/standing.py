@@ -56,16 +56,16 @@ class Blind:
     row: Message | None
 
 
-def standing_of(number: int) -> Standing:
-    """All about a ticket. Raises ``NotFound``."""
+def standing_of(number: int, known: tuple[Entry, ...] = ()) -> Standing:
+    """All about a ticket; ``known`` are its first entries, which are not read again. Raises ``NotFound``."""
     ticket = tickets.get(number)
-    entries = audit.entries(ticket=number)
+    entries = (*known, *audit.entries(ticket=number, after=known[-1].seq if known else 0))
     hold_s: float | None = None
     if ticket.state is TicketState.VERIFYING:
-        events = [entry.event for entry in entries if entry.kind == "TicketVerifying"]
-        hold_s = next((event.hold_s for event in reversed(events) if isinstance(event, TicketVerifying)), None)
+        event = next((entry.event for entry in reversed(entries) if entry.kind == "TicketVerifying"), None)
+        hold_s = event.hold_s if isinstance(event, TicketVerifying) else None
     rows = {row.slot: row for row in messages.of(f"{TICKET}{number}")}
-    return Standing(ticket, tuple(entries), rows, tickets.blindness_of(ticket.subject), hold_s)
+    return Standing(ticket, entries, rows, tickets.blindness_of(ticket.subject), hold_s)
 
 
 def blind_of(seq: int, now: datetime) -> Blind:

@@ -24,7 +24,7 @@ from bot.slack.standing import BLIND, CARD, TICKET, Blind, Standing, blind_of, s
 from bot.slack.upkeep import DONE, Outcome
 from bot.store import messages
 from bot.store.database import Store
-from bot.store.records import Message, MessageState
+from bot.store.records import Entry, Message, MessageState
 from subjects.clock import Clock
 from subjects.protocols import Severity
 
@@ -62,6 +62,7 @@ class Threads:
         self._call = call
         self._edited: dict[str, _Edited] = {}
         self._suspects: dict[int, tuple[float, int]] = {}
+        self._told: dict[int, tuple[Entry, ...]] = {}
         self.channels: Mapping[str, str] = {}
 
     async def reconcile(self, owner: str) -> Outcome:
@@ -97,6 +98,8 @@ class Threads:
             due.append(self._clock.monotonic() + rest + 0.1)  # the card says that it is muted
         elif edit_at is None and standing.rows[CARD].digest != self._card(standing).digest:
             due.append(self._clock.monotonic())  # something ended just after it was edited
+        if not due and not standing.ticket.live:
+            self._told.pop(number, None)
         return Outcome(done=edit_at is None, again_at=min(due, default=None))
 
     def _spoiled(self, standing: Standing, root: Message | None) -> bool:
@@ -107,8 +110,14 @@ class Threads:
         return root.state is MessageState.REFUSED and root.digest == self._card(standing).digest
 
     async def _standing(self, number: int) -> Standing:
-        standing = await self._store.run(standing_of, number)
+        standing = await self._newest(number)
         await self._people.learn(standing.actors)
+        return standing
+
+    async def _newest(self, number: int) -> Standing:
+        # What was logged stays as it is: a ticket that lives for days is not read from its beginning each time.
+        standing = await self._store.run(standing_of, number, self._told.get(number, ()))
+        self._told[number] = standing.entries
         return standing
 
     def _place(self, standing: Standing, slot: str, root_ts: str | None) -> Place:
@@ -133,7 +142,7 @@ class Threads:
         )
 
     async def _newest_card(self, number: int) -> Content:
-        return self._card(await self._store.run(standing_of, number))
+        return self._card(await self._newest(number))
 
     async def _edit(self, standing: Standing, root: Message) -> float | None:
         """Edit the card if it says something else now; returns when, if it must wait."""
@@ -151,7 +160,7 @@ class Threads:
 
         async def make() -> Content | None:
             nonlocal sent
-            newest = await self._store.run(standing_of, number)
+            newest = await self._newest(number)
             sent = newest.stage
             content = self._card(newest)
             there = newest.rows.get(CARD)
@@ -165,20 +174,22 @@ class Threads:
     # The lines
 
     def _lines(self, standing: Standing) -> list[Line]:
+        """The lines that are not posted yet."""
+        done = {slot for slot, row in standing.rows.items() if _finished(row)}
         thread = Thread(
             standing.ticket.id,
             self._subject(standing.ticket.subject),
             self._people.names(standing.actors),
             self._call,
         )
-        return lines.lines(standing.entries, thread)
+        return lines.lines(standing.entries, thread, done)
 
     async def _post_lines(self, standing: Standing, root: Message) -> None:
         """Post what is missing in the thread, oldest first; one that is refused for good is passed over."""
         number = standing.ticket.id
         while not _thread_gone(standing.rows.get(CARD)):
             await self._settle(standing, root)
-            missing = [line for line in self._lines(standing) if not _finished(standing.rows.get(line.slot))]
+            missing = self._lines(standing)
             if not missing:
                 return
             slot = missing[0].slot
@@ -187,7 +198,7 @@ class Threads:
             priority = Priority.FIRST if any(line.first for line in missing) else Priority.LINE
 
             async def make(slot: str = slot) -> Content | None:
-                newest = await self._store.run(standing_of, number)
+                newest = await self._newest(number)
                 return next((line.content for line in self._lines(newest) if line.slot == slot), None)
 
             await self._posting.post(place, standing.rows.get(slot), make, priority)
