@@ -11,10 +11,13 @@ let state = null; // what /page/state says
 let me = sessionStorage.getItem("acting-as") ?? "";
 let route = { channel: null, ts: null };
 let channelMessages = new Map();
+let loaded = { channel: null, me: "", stale: true }; // whose messages of which channel are shown
 let thread = null; // { parent, messages: Map }
 let unreadAfter = null;
 let socket = null;
 let tries = 0;
+let asked = 0; // how often the state was asked for; only the newest answer counts
+let changes = 0; // how many messages came, changed or went live
 let generation = 0; // of what is being loaded; an answer to an older question is dropped
 
 const SLACKBOT = { id: "USLACKBOT", real_name: "Slackbot", color: "#64748b", is_slackbot: true };
@@ -143,7 +146,10 @@ function keepingBottom(list, change) {
 // Loading
 
 async function loadState() {
-  state = await getJson(`/page/state?user=${encodeURIComponent(me)}`);
+  const mine = ++asked;
+  const answer = await getJson(`/page/state?user=${encodeURIComponent(me)}`);
+  if (mine !== asked) return;
+  state = answer;
   me = state.me;
   sessionStorage.setItem("acting-as", me);
 }
@@ -157,27 +163,32 @@ function readRoute() {
 
 async function show({ fresh = false } = {}) {
   const mine = ++generation;
-  const before = route;
+  if (fresh) loaded = { ...loaded, stale: true };
   route = readRoute();
   const query = `user=${me}&channel=${route.channel}`;
-  const moved = fresh || before.channel !== route.channel;
+  const seen = changes;
+  const moved = loaded.channel !== route.channel || loaded.me !== me;
   const [top, below] = await Promise.all([
-    moved ? getJson(`/page/channel?${query}`) : null,
+    moved || loaded.stale ? getJson(`/page/channel?${query}`) : null,
     route.ts ? getJson(`/page/thread?${query}&ts=${route.ts}`).catch(() => null) : null,
   ]);
-  if (mine !== generation) return;
+  if (mine !== generation) return null;
+  if (seen !== changes) return show({ fresh: true }); // something came while this was loading: it may be older
   if (top) {
     channelMessages = new Map(top.messages.map((one) => [one.ts, one]));
-    unreadAfter = before.channel === route.channel ? unreadAfter : names.channel(route.channel).read;
-    if (before.channel !== route.channel) $("messages").replaceChildren();
+    loaded = { channel: route.channel, me, stale: false };
   }
-  const opened = below && thread?.parent !== below.messages[0].ts;
+  if (moved) {
+    unreadAfter = names.channel(route.channel).read;
+    $("messages").replaceChildren();
+  }
+  const opened = below && (moved || thread?.parent !== below.messages[0].ts);
   thread = below && { parent: below.messages[0].ts, messages: new Map(below.messages.map((one) => [one.ts, one])) };
   if (opened) $("replies").replaceChildren();
   draw();
   composers.channel.refresh();
   composers.thread.refresh();
-  if (top && before.channel !== route.channel) $("messages").scrollTop = $("messages").scrollHeight;
+  if (moved) $("messages").scrollTop = $("messages").scrollHeight;
   if (opened) {
     $("replies").scrollTop = $("replies").scrollHeight;
     $("thread-name").focus({ preventScroll: true });
@@ -185,6 +196,7 @@ async function show({ fresh = false } = {}) {
   if (route.ts) point(route.ts);
   $("app").classList.remove("side-open");
   markRead();
+  return null;
 }
 
 function point(ts) {
@@ -230,14 +242,15 @@ function connect() {
 
 async function live(change) {
   if (change.type === "hello") {
-    const again = tries > 0;
     tries = 0;
     $("offline").hidden = true;
     await loadState();
-    await show({ fresh: again || !channelMessages.size });
+    await show({ fresh: true });
   } else if (change.type === "message") {
+    changes++;
     put(change.message, change.new);
   } else if (change.type === "deleted") {
+    changes++;
     channelMessages.delete(change.ts);
     thread?.messages.delete(change.ts);
     if (thread?.parent === change.ts) location.hash = `#${route.channel}`;
@@ -246,6 +259,7 @@ async function live(change) {
   } else if (change.type === "app") {
     state.connections = change.connections;
     draw();
+    refreshSoon(); // a state that is on its way may be older
   } else refreshSoon();
 }
 
@@ -319,7 +333,6 @@ $("acting-as").addEventListener("change", async (event) => {
   connect();
   left.close();
   await loadState();
-  unreadAfter = null;
   await show({ fresh: true });
   announce(`Acting as ${names.user(me).real_name}`);
 });
