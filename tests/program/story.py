@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from tests.crash.stage import Stage, owner, slot
+from tests.program.stage import Stage, owner, slot
 
 
 async def play(stage: Stage) -> None:

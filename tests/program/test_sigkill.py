@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.crash.stage import Stage, stage
-from tests.crash.story import examine, play
+from tests.program.stage import Stage, stage
+from tests.program.story import examine, play
 
 COMMITS, CALLS = 30, 9
 """Every story passes at least so many of each; `test_the_story_passes_every_failpoint` holds them against a run."""
