@@ -1,4 +1,5 @@
 // Slack's mrkdwn, and a little Markdown for `markdown` blocks, as DOM nodes.
+import { dateText } from "./dates.js";
 import { h, link } from "./dom.js";
 import { emoji } from "./emoji.js";
 
@@ -35,7 +36,7 @@ function reference(inside, names) {
   if (target.startsWith("#")) return channelMention(target.slice(1), names);
   if (target.startsWith("!subteam^")) return groupMention(target.slice(9), names);
   if (["!here", "!channel", "!everyone"].includes(target)) return broadcast(target.slice(1));
-  if (target.startsWith("!date^")) return unescape(label ?? target);
+  if (target.startsWith("!date^")) return h("time", { title: unescape(label ?? "") }, dateText(target, unescape(label ?? target)));
   return link(unescape(target), unescape(label ?? target));
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -99,6 +100,14 @@ async def test_messages_threads_and_badges_appear_live(local: Local, browser: Br
         await local.client.chat_update(channel=local.incidents, ts=card, text="mended")
         await expect(page.get_by_text("mended")).to_be_visible()
         await expect(page.get_by_text("(edited)")).to_be_visible()
+
+
+async def test_instants_are_shown_in_the_readers_own_time_or_as_their_fallback(local: Local, browser: Browser) -> None:
+    async with seen(browser, local.server.url) as page:
+        noon = "<!date^43200^on {date_num} at {time_secs}|1970>"
+        await local.post(f"{noon} / <!date^never^{{date}}|some day> / <!date^43200^{{nothing}}|x>")
+        text = page.locator("#messages article .text")
+        await expect(text).to_have_text(re.compile(r"^on 1970-01-0[12] at \d\d:\d\d:00 / some day / \{nothing\}$"))
 
 
 async def test_text_from_an_app_is_never_markup(local: Local, browser: Browser) -> None:
