@@ -42,7 +42,7 @@ class Running:
         site = self.folder / "site" / "scripted-1.0.dist-info"
         site.mkdir(parents=True, exist_ok=True)
         (site / "METADATA").write_text("Metadata-Version: 2.1\nName: scripted\nVersion: 1.0\n")
-        (site / "entry_points.txt").write_text("[operator.subjects]\nscripted = tests.crash.scripted_subject:build\n")
+        (site / "entry_points.txt").write_text("[operator.subjects]\nscripted = tests.program.scripted_subject:build\n")
         self.environment = {
             "PATH": os.environ["PATH"],
             "PYTHONPATH": f"{site.parent}:{ROOT}",

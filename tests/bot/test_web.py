@@ -25,7 +25,7 @@ from scheduler.debounce import Report
 from scheduler.loop import Loop
 from tests.bot.bench import RULES, SLOW, UP_1, Bench
 from tests.clock import ManualClock
-from tests.crash.scripted_subject import ScriptedSubject
+from tests.program.scripted_subject import ScriptedSubject
 
 README = Path(__file__).resolve().parents[2] / "bot" / "README.md"
 
