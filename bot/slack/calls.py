@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -117,11 +116,11 @@ class Calls:
 
     async def _send(self, method: str, arguments: Arguments, token: str) -> AsyncSlackResponse:
         headers = {"Authorization": f"Bearer {token}"} if token else None
-        async with asyncio.timeout(self._tempo.timeout_s):
-            if method in CHANGES:
-                return await self._client.api_call(method, json=dict(arguments), headers=headers)
-            verb = "POST" if token else "GET"
-            return await self._client.api_call(method, http_verb=verb, params=dict(arguments), headers=headers)
+        # The session that the client was given bounds the time of each call.
+        if method in CHANGES:
+            return await self._client.api_call(method, json=dict(arguments), headers=headers)
+        verb = "POST" if token else "GET"
+        return await self._client.api_call(method, http_verb=verb, params=dict(arguments), headers=headers)
 
     def wait(self, method: str) -> float:
         """Seconds until the budget has room for one call of ``method``."""

@@ -78,6 +78,7 @@ class Stage:
     clock: StageClock
     settings: SlackSettings
     tempo: Tempo = QUICK
+    seed: int | None = None
     subjects: dict[str, SubjectCard] = field(default_factory=lambda: dict(SUBJECTS))
 
     def __post_init__(self) -> None:
@@ -88,7 +89,7 @@ class Stage:
     # The view
 
     def new_view(self) -> SlackView:
-        return SlackView(self.store, self.settings, self.clock, self.subjects, tempo=self.tempo)
+        return SlackView(self.store, self.settings, self.clock, self.subjects, seed=self.seed, tempo=self.tempo)
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[SlackView]:

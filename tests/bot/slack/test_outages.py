@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 from dataclasses import replace
 
 import pytest
 
+from bot import incidents
 from bot.slack.view import SlackView
 from bot.store import messages
 from bot.store.records import MessageState
 from compose.slack.messaging import Messaging
+from compose.slack.records import JsonObject
+from compose.slack.records import Message as Shown
 from tests.bot.slack.stage import QUICK, Stage, down
 from tests.waiting import until
 
@@ -62,6 +66,7 @@ async def test_it_catches_up_after_an_outage(stage: Stage, outage: str) -> None:
     assert len([root for root in stage.roots() if "Duplicate" not in root.text]) == 2
     in_order(stage)
     first, second = (root for root in stage.roots() if "Duplicate" not in root.text)
+    assert not stage.entries("SlackRefused"), "an outage is no refusal"
     assert first.text.endswith("resolved"), "an edit that was made late stands over the newest"
     assert stage.texts(first)[-1].startswith("✅ *Resolved*")
     # Who was to be called while Slack was away, and is not needed any more, is not called now.
@@ -106,6 +111,42 @@ async def test_a_post_that_was_applied_without_an_answer_is_found(stage: Stage) 
     roots = [call for call in stage.calls("chat.postMessage") if "thread_ts" not in call.args]
     assert len(roots) == 1
     assert len(stage.entries("ThreadOpened")) == 1
+
+
+async def test_a_forged_message_with_our_nonce_is_not_taken_for_ours(stage: Stage) -> None:
+    stage.seed = 7
+    stage.fault(method="chat.postMessage", kind="reset_before", count=1)
+    nonce = hashlib.sha256(b"7\nticket:1\ncard").hexdigest()[:32]
+    workspace = stage.server.slack.workspace
+    metadata: JsonObject = {"event_type": "operator_message", "event_payload": {"nonce": nonce}}
+    workspace.post(
+        Shown(stage.channel, workspace.next_ts(), stage.user("chloe"), "Ticket 1, trust me", metadata=metadata)
+    )
+    await stage.tick(down())
+    async with stage.running():
+        await stage.settled()
+    (card,) = stage.rows()[:1]
+    forged, real = stage.roots()
+    assert card.nonce == nonce
+    assert card.ts == real.ts
+    assert forged.text == "Ticket 1, trust me"
+
+
+async def test_a_call_that_was_overtaken_while_it_was_posted_is_not_left_half_done(stage: Stage) -> None:
+    stage.fault(method="chat.postMessage", kind="down", match='"thread_ts"')
+    await stage.tick(down())
+    async with stage.running():
+        await until(lambda: len(stage.rows()) == 2, "the call is being posted")
+        await stage.store.run(incidents.acknowledge, stage.store, 1, "os:ana")
+        stage.mend()
+        stage.view.wake(0)
+        await stage.settled()
+        await until(
+            lambda: {row.state for row in stage.rows()} == {MessageState.POSTED, MessageState.REFUSED}, "it is given up"
+        )
+    (root,) = stage.roots()
+    assert [text[0] for text in stage.texts(root)] == ["👀"]
+    assert not stage.entries("SlackRefused")
 
 
 @pytest.mark.parametrize("what", ["card", "line"])
@@ -208,10 +249,12 @@ async def test_a_card_that_was_deleted_opens_no_second_thread(stage: Stage) -> N
         for reply in stage.replies(root):
             messaging.delete(reply)
         messaging.delete(root)
+        posted = len(stage.calls("chat.postMessage"))
         await stage.tick(down(), down("rl-3"))
         await stage.settled()
         await stage.resolve()
         await stage.settled()
+        assert len(stage.calls("chat.postMessage")) <= posted + 1, "replies into a thread that is gone"
         await stage.tick(down("tikv-1", subject="kv"), subject="kv")
         await stage.settled()
     (other,) = [one for one in stage.roots() if one.subtype != "tombstone"]
