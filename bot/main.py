@@ -37,9 +37,11 @@ from scheduler.loop import Loop
 from subjects.clock import Clock, SystemClock
 from subjects.protocols import AnySubject
 
-log = structlog.get_logger("operator")
+log = structlog.get_logger("main")
 
 BEAT_S: Final = 5.0
+FIRST_BEATS_S: Final = 0.5
+"""Until every subject was looked at once, so that `operator status` soon has something to show."""
 TAIL_S: Final = 0.25
 """What another process writes (an acknowledgement on the command line) is noticed within this."""
 FORGET_S: Final = 3600.0
@@ -187,7 +189,8 @@ async def _beat(store: Store, loop: Loop, database: Trouble) -> None:
             database.met(error)
         else:
             database.over()
-        await asyncio.sleep(BEAT_S)
+        first_looks = any(pulse.ticked_at is None for pulse in loop.pulses.values())
+        await asyncio.sleep(FIRST_BEATS_S if first_looks else BEAT_S)
 
 
 def _write_beat(store: Store, rows: list[Watch]) -> None:

@@ -21,7 +21,7 @@ class Trouble:
         self._over = over
         self._clock = clock
         self._again_s = again_s
-        self._log = structlog.get_logger("operator")
+        self._log = structlog.get_logger("main")
         self._since = 0.0
         self._said_at: float | None = None
         self._said = False

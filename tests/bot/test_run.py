@@ -293,3 +293,5 @@ async def test_what_the_command_line_writes_reaches_slack_and_wrong_tokens_end_t
 
         await until(shown, "the acknowledgement is in the thread")
         await scene.stop()
+        # Slack's libraries set the levels of loggers that they think are theirs.
+        assert "SIGTERM was received" in scene.log()
