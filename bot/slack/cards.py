@@ -279,7 +279,7 @@ def _violation(violation: Violation, *, live: bool) -> str:
 def _blind_words(blindness: Blindness) -> str:
     return (
         f"🚫 *Blind since* {escape.date(blindness.since)}: {escape.code(blindness.why, 300)}\n"
-        "What can't be seen does not count as well."
+        "What can't be seen is never taken for healthy."
     )
 
 

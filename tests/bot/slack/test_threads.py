@@ -8,7 +8,7 @@ from datetime import timedelta
 from bot import incidents
 from bot.store import audit
 from subjects.protocols import Severity
-from tests.bot.slack.stage import Stage, down
+from tests.bot.slack.stage import QUICK, Stage, down
 from tests.waiting import until
 
 
@@ -196,6 +196,22 @@ async def test_the_card_forgets_a_mute_when_it_is_over(stage: Stage) -> None:
         await until(lambda: "*Muted*" in blocks(stage.roots()[0]), "the card says that it is muted")
         stage.clock.wall += timedelta(seconds=1)
         await until(lambda: "*Muted*" not in blocks(stage.roots()[0]), "the card says so no longer")
+
+
+async def test_facts_wait_for_their_turn_and_what_people_did_does_not(stage: Stage) -> None:
+    stage.tempo = replace(QUICK, edit_gap_s=3600)
+    async with stage.running():
+        await stage.tick(down())
+        await stage.settled()
+        for number in (3, 4, 5):
+            await stage.tick(*[down(f"rl-{n}") for n in range(2, number + 1)])
+        await until(lambda: len(stage.texts(stage.roots()[0])) == 4, "the lines do not wait for the card")
+        assert not stage.calls("chat.update")
+        await stage.store.run(incidents.acknowledge, stage.store, 1, "os:ana")
+        stage.view.wake(0)
+        await until(lambda: "👀 `ana`" in blocks(stage.roots()[0]), "the card says who has acknowledged it")
+        assert "`rl-5`" in blocks(stage.roots()[0])
+        assert len(stage.calls("chat.update")) == 1
 
 
 async def test_what_comes_from_a_subject_pings_and_links_nothing(stage: Stage) -> None:
