@@ -225,21 +225,24 @@ def _violations(incident: Incident) -> list[str]:
     """Sections of whole violations, under the sentence of their invariant: the first ten, fewer where they are long."""
     ticket = incident.ticket
     all_of = shown(ticket)
-    paragraphs: list[str] = []
+    groups: list[list[str]] = []
     invariant, listed, length = "", 0, 0
     for one in all_of[:LISTED]:
         new = [_violation(one, live=ticket.live)]
-        if one.fingerprint.invariant != invariant:
+        begins = one.fingerprint.invariant != invariant
+        if begins:
             invariant = one.fingerprint.invariant
             new.insert(0, _sentence(incident.subject, invariant))
         length += sum(map(escape.units, new))
         if length > VIOLATIONS:
             break
-        paragraphs += new
+        if begins:
+            groups.append([])
+        groups[-1] += new
         listed += 1
     if rest := len(all_of) - listed:
-        paragraphs.append(f"… and {rest} more: {escape.code(f'/operator show {ticket.id}')}")
-    return packed(paragraphs)
+        groups.append([f"… and {rest} more: {escape.code(f'/operator show {ticket.id}')}"])
+    return [section for group in groups for section in packed(group)]
 
 
 def packed(paragraphs: Iterable[str], limit: int = SECTION) -> list[str]:
@@ -255,7 +258,7 @@ def packed(paragraphs: Iterable[str], limit: int = SECTION) -> list[str]:
 
 def _sentence(subject: SubjectCard, invariant: str) -> str:
     sentence = subject.sentences.get(invariant)
-    words = f"*{escape.prose(sentence, 250)}*" if sentence else f"*{escape.code(invariant, 80)}* must hold."
+    words = f"{escape.code(invariant, 80)} *must hold:* {escape.prose(sentence or 'it has no words of its own.', 250)}"
     runbook = subject.runbooks.get(invariant)
     if runbook and runbook != subject.runbook:
         words += f" {escape.link(runbook, 'runbook', 400)}"
