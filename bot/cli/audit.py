@@ -38,9 +38,9 @@ def listing(
         output.document({"entries": [shapes.entry(each) for each in found]})
         return
     output.table(
-        ("entry", "at", "actor", "ticket", "kind", "payload"),
+        ("entry", "at", "actor", "ticket", "kind", "facts"),
         [
-            (str(each.seq), moment(each.at), each.actor, str(each.ticket or ""), each.kind, each.payload)
+            (str(each.seq), moment(each.at), each.actor, str(each.ticket or ""), each.kind, output.facts(each.payload))
             for each in found
         ],
     )

@@ -66,6 +66,16 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         typer.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
+def facts(payload: str) -> str:
+    """An entry's payload for people: ``key=rl-2 value=1.0 detail="connection refused"``, what is null left out."""
+    values: dict[str, JsonValue] = json.loads(payload)
+    shown = {name: value for name, value in values.items() if value is not None}
+    return " ".join(
+        f"{name}={value if isinstance(value, str) and value and ' ' not in value else json.dumps(value)}"
+        for name, value in shown.items()
+    )
+
+
 def some(names: Sequence[str], most: int) -> str:
     """The first names of many."""
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

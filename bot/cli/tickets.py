@@ -164,8 +164,11 @@ def _show(found: Story) -> None:
         ],
     )
     output.table(
-        ("entry", "at", "actor", "kind", "payload"),
-        [(str(entry.seq), moment(entry.at), entry.actor, entry.kind, entry.payload) for entry in found.entries],
+        ("entry", "at", "actor", "kind", "facts"),
+        [
+            (str(entry.seq), moment(entry.at), entry.actor, entry.kind, output.facts(entry.payload))
+            for entry in found.entries
+        ],
     )
 
 

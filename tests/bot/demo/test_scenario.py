@@ -42,7 +42,7 @@ def test_an_incident_from_its_fault_to_its_resolution(tmp_path: Path, fault: str
     done = subprocess.run(
         [
             *(sys.executable, "-m", "bot.cli", "demo", "ratelimiter", "--fault", fault, "--heal-by-hand"),
-            *("--headless", "--json", "--watch-s", "4", "--dir", str(folder)),
+            *("--headless", "--json", "--watch-s", "3", "--dir", str(folder)),
         ],
         cwd=tmp_path,
         stdin=subprocess.DEVNULL,
