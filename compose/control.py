@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
+from compose import runbook
 from compose.errors import ConflictError, NotFoundError, WorldError
 from compose.faults import describe, make_fault
 from compose.ratelimiter.config import Strict
@@ -75,6 +76,7 @@ class Control:
                 web.get("/", self.state),
                 web.get("/state", self.state),
                 web.get("/faults", self.faults),
+                web.get("/runbook", self.runbook),
                 web.post("/faults/{fault}", self.break_),
                 web.post("/cures/{fault}", self.mend),
                 web.post("/nodes/{name}/{verb}", self.node),
@@ -136,6 +138,10 @@ class Control:
     async def faults(self, _request: web.Request) -> web.Response:
         """Tell every fault that the world can have."""
         return web.json_response([asdict(info) for info in describe(self._world.limiters)])
+
+    async def runbook(self, _request: web.Request) -> web.Response:
+        """Show what mends what, as a page for people."""
+        return web.Response(text=runbook.page(describe(self._world.limiters)), content_type="text/html")
 
     async def break_(self, request: web.Request) -> web.Response:
         """Break something, and return once that has taken."""

@@ -170,8 +170,14 @@ def _settings(state_dir: Path, world: WorldFile, slack: SlackFile, times: Times)
             "flap_window_s": times.flap_window_s,
             "call_again_s": times.call_again_s,
         },
-        "subjects.ratelimiter": {"interval_s": times.interval_s, "limits": list(LIMITS)},
+        "subjects.ratelimiter": {
+            "interval_s": times.interval_s,
+            "limits": list(LIMITS),
+            "runbook": f"{world.control_url}/runbook",
+        },
         "subjects.ratelimiter.nodes": {name: node.url for name, node in world.nodes.items()},
+        # At the demo's traffic the default of 100 would take more than a minute to reach.
+        "subjects.ratelimiter.invariants.counter_drift": {"threshold": 25},
     }
     # Texts, numbers and lists of them are written the same in JSON and TOML.
     lines = ["# Written by `operator demo`.", f"state_dir = {json.dumps(str(state_dir))}"]

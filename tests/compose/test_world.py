@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import html
+import json
 import os
 import signal
 import stat
@@ -70,6 +72,16 @@ async def test_reads_are_open_and_writes_need_the_worlds_token(world: Client) ->
         wrong = await world.request("POST", f"{url}{path}", body={}, token=world.world.token())
         assert (wrong.status, wrong.error_code()) == (403, "forbidden")
     assert (await world.state()).nodes == before.nodes
+
+
+async def test_the_runbook_has_every_invariant_with_what_mends_it(world: Client) -> None:
+    url = world.world.where.control_url
+    page = (await world.request("GET", f"{url}/runbook")).text
+    for fault in json.loads((await world.request("GET", f"{url}/faults")).text):
+        for broken in fault["breaks"]:
+            assert f"<code>{broken.partition(':')[0]}</code>" in page
+        if fault["name"] not in {"none", "two"}:
+            assert html.escape(fault["cure"]) in page
 
 
 @pytest.mark.parametrize("host", ["example.org", "127.0.0.1.example.org", "localhost.example.org:80", "10.0.0.1"])
