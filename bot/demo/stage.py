@@ -19,6 +19,8 @@ from bot.demo.errors import DemoError, Unreachable
 UP_WITHIN_S: Final = 60.0
 """Generous: the demo may run on a busy laptop."""
 CHANNEL: Final = "incidents"
+MANIFEST: Final = Path(__file__).parents[1] / "slack" / "manifest.json"
+"""The one that people install: the local Slack grants no more than it asks for."""
 LIMITS: Final = ("per-user", "per-ip", "login")
 """What the world's rate limiter is born with."""
 
@@ -122,7 +124,7 @@ async def _start(folder: Path, times: Times, children: list[Child]) -> Stage:
     world_arguments = ["run", "--dir", str(world_dir), "--ready-file", str(world_ready)]
     children.append(await Child.start("world", "compose.world", world_arguments, folder=folder, ready_file=world_ready))
     slack_arguments = ["--dir", str(slack_dir), "--world-file", str(world_dir / "world.json")]
-    slack_arguments += ["--ready-file", str(slack_ready)]
+    slack_arguments += ["--ready-file", str(slack_ready), "--manifest", str(MANIFEST)]
     children.append(await Child.start("slack", "compose.slack", slack_arguments, folder=folder, ready_file=slack_ready))
     slack = _read(SlackFile, await children[1].ready(UP_WITHIN_S), "the local Slack")
     world = _read(WorldFile, await children[0].ready(UP_WITHIN_S), "the world")

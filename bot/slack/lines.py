@@ -204,7 +204,7 @@ def _listed(events: Sequence[InvariantBroken], head: str, story: _Story) -> str:
 
 def _what(event: InvariantBroken, story: _Story) -> str:
     sentence = story.thread.subject.sentences.get(event.invariant)
-    words = f" “{escape.prose(sentence, 250)}”" if sentence else ""
+    words = f" Must hold: {escape.prose(sentence, 250)}" if sentence else ""
     against = f"{amount(event.value, event.unit)}, threshold {amount(event.threshold, '')}"
     return f"{escape.code(f'{event.invariant}:{event.key}', 150)} {against}.{words}"
 

@@ -196,7 +196,7 @@ class Listeners:
             return self.identity  # asked once, at the start: Bolt would ask Slack, and fail, while it is down
 
         app = AsyncApp(
-            name="operator",
+            name="bolt",  # Bolt silences the logger of that name
             client=self._client,
             authorize=authorize,
             logger=_quiet(),

@@ -223,7 +223,7 @@ async def stage(folder: Path, *, limits: bool = False, **settings: Any) -> Async
         slack_process = subprocess.Popen(
             [
                 sys.executable, "-m", "compose.slack", "--dir", str(home), "--compress", "600",
-                "--limits" if limits else "--no-limits",
+                "--limits" if limits else "--no-limits", "--manifest", str(ROOT / "bot" / "slack" / "manifest.json"),
             ],
             cwd=ROOT, stdout=output, stderr=output,
         )  # fmt: skip

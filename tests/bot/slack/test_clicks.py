@@ -162,13 +162,13 @@ async def test_an_answer_finds_another_way_when_its_address_does_not_work(
     assert [call.method for call in stage.calls("chat.postEphemeral")] == ["chat.postEphemeral"]
 
 
-async def test_what_nobody_listens_for_is_acknowledged(stage: Stage) -> None:
-    async with stage.running():
-        await opened(stage)
-        await stage.act(user="ana", channel="incidents", action="message", text="hello there")
-        await until(lambda: stage.server.slack.events.attempts, "the event was delivered")
-        await until(lambda: not stage.server.slack.workspace.deliveries, "and acknowledged")
-        assert {(one.attempt, one.outcome) for one in stage.server.slack.events.attempts} == {(0, "ok")}
+async def test_what_nobody_listens_for_is_acknowledged(chatty_stage: Stage) -> None:
+    async with chatty_stage.running():
+        await opened(chatty_stage)
+        await chatty_stage.act(user="ana", channel="incidents", action="message", text="hello there")
+        await until(lambda: chatty_stage.server.slack.events.attempts, "the event was delivered")
+        await until(lambda: not chatty_stage.server.slack.workspace.deliveries, "and acknowledged")
+        assert {(one.attempt, one.outcome) for one in chatty_stage.server.slack.events.attempts} == {(0, "ok")}
 
 
 async def test_a_click_is_answered_after_the_socket_was_cut(stage: Stage) -> None:
