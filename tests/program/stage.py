@@ -96,6 +96,11 @@ class Stage:
     lives: int = 0
     environment: dict[str, str] = field(default_factory=dict)
 
+    @property
+    def ready_file(self) -> Path:
+        """Written by operator once all is up."""
+        return self.folder / "ready.json"
+
     def prepare(self, slack_json: Mapping[str, Any]) -> None:
         self.break_()
         tables = "".join(
@@ -139,12 +144,15 @@ class Stage:
             environment[LOG_VARIABLE] = str(log)
         with (self.folder / "operator.log").open("ab") as output:
             self.process = subprocess.Popen(
-                [OPERATOR, "run", "--config", str(self.folder / "operator.toml"), "--log-format", "human"],
+                [
+                    OPERATOR, "run", "--config", str(self.folder / "operator.toml"), "--log-format", "human",
+                    "--ready-file", str(self.ready_file),
+                ],
                 cwd=self.folder,
                 env=environment,
                 stdout=output,
                 stderr=output,
-            )
+            )  # fmt: skip
         self.starts += 1
 
     def kill(self) -> None:
