@@ -27,7 +27,7 @@ from tests.bot.bench import RULES, SLOW, UP_1, Bench
 from tests.clock import ManualClock
 from tests.program.scripted_subject import ScriptedSubject
 
-README = Path(__file__).resolve().parents[2] / "bot" / "README.md"
+REFERENCE = Path(__file__).resolve().parents[2] / "docs" / "reference.md"
 
 
 @dataclass
@@ -182,7 +182,7 @@ async def test_the_readme_names_every_metric_and_no_other(process: Process) -> N
     process.slack = SlackSaid()
     answer = await process.get("/metrics")
     served = set(re.findall(r"(?m)^# TYPE (operator_\w+) ", answer.text))
-    documented = set(re.findall(r"`(operator_\w+)", README.read_text()))
+    documented = set(re.findall(r"`(operator_\w+)", REFERENCE.read_text()))
     assert documented == served
 
 

@@ -142,6 +142,7 @@ class Stage:
             environment[VARIABLE] = self.failpoint
         if log:
             environment[LOG_VARIABLE] = str(log)
+        self.ready_file.unlink(missing_ok=True)
         with (self.folder / "operator.log").open("ab") as output:
             self.process = subprocess.Popen(
                 [
@@ -171,11 +172,16 @@ class Stage:
         self.start()
 
     async def stop(self) -> None:
-        assert self.process is not None
-        self.process.terminate()
-        process = self.process
-        await until(lambda: process.poll() is not None, "operator ends on SIGTERM")
-        assert process.returncode == 0, self.log()
+        """End it in good order; where it is killed at that, the next one is ended so."""
+        while True:
+            process = self.process
+            assert process is not None
+            process.terminate()
+            await until(lambda process=process: process.poll() is not None, "operator ends on SIGTERM")
+            if process.returncode == 0:
+                return
+            self.keep_running()
+            await self.alive_until(self.ready_file.exists, "operator is up again")
 
     def log(self) -> str:
         return (self.folder / "operator.log").read_text()[-4000:]

@@ -16,7 +16,7 @@ import pytest
 from bot.cli.exits import EPILOG
 from tests.bot.running import OPERATOR, ROOT, Running, run_cli
 
-README = (ROOT / "bot" / "README.md").read_text()
+REFERENCE = (ROOT / "docs" / "reference.md").read_text()
 COMMANDS = [
     ["run"], ["status"], ["check"], ["ack"], ["take"], ["mute"], ["subjects"], ["demo"],
     ["tickets"], ["tickets", "list"], ["tickets", "show"], ["audit"], ["audit", "list"], ["audit", "show"],
@@ -26,12 +26,12 @@ ME = f"os:{getpass.getuser()}"
 
 
 def documented(command: str) -> set[str]:
-    """The keys that the README lists for a command."""
-    for line in README.splitlines():
+    """The keys that the reference lists for a command."""
+    for line in REFERENCE.splitlines():
         cells = [cell.strip() for cell in line.split("|")]
         if len(cells) == 4 and cells[1] == command:
             return set(re.findall(r"`(\w+)`", cells[2]))
-    raise AssertionError(f"the README has no row {command}")
+    raise AssertionError(f"the reference has no row {command}")
 
 
 MANY = """

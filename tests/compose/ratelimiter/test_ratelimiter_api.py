@@ -224,6 +224,7 @@ async def test_the_management_reads_are_parts_of_the_shared_state(world: Client)
     assert {(node.name, node.address, node.boot_id) for node in nodes.nodes} == {
         (name, world.world.where.nodes[name].url, (await world.status(name)).boot_id) for name in world.nodes
     }
+    await world.check("rl-1", "per-ip", "asked-for")
     one = CountersView.model_validate_json((await world.ask("GET", "rl-2", "/v1/counters?limit=per-ip")).text)
     assert {counter.limit for counter in one.counters} == {"per-ip"}
 
