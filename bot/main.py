@@ -72,7 +72,7 @@ async def run(settings: Settings, *, ready: Callable[[Ready], None] | None = Non
     clock = SystemClock()
     ending = Ending()
     ending.watch()
-    subjects = build_all(settings, clock)
+    subjects = await asyncio.to_thread(build_all, settings, clock)
     store = Store(default_path(settings.state_dir), clock)
     try:
         await asyncio.to_thread(partial(store.open, migrate=True))
@@ -87,7 +87,7 @@ async def run(settings: Settings, *, ready: Callable[[Ready], None] | None = Non
 @contextlib.asynccontextmanager
 async def _lease(store: Store, ending: Ending) -> AsyncIterator[None]:
     lease = RunLease(store)
-    await asyncio.to_thread(lease.take, version())
+    await asyncio.to_thread(lambda: lease.take(version()))
     try:
         yield
     except BaseException as error:
@@ -137,7 +137,7 @@ async def _watch(
             loop.start()
             log.info("watching", subjects=", ".join(sorted(subjects)), web=address)
             if ready is not None:
-                ready(Ready(os.getpid(), address))
+                await asyncio.to_thread(ready, Ready(os.getpid(), address))
             await ending.asked()
             log.info("ending", reason=ending.reason)
 

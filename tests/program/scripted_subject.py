@@ -5,6 +5,7 @@ The file has one key a line; a key in it is broken, all others hold.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -26,7 +27,7 @@ class ScriptedSubject:
         ]
 
     async def observe(self) -> frozenset[str]:
-        return frozenset(self._file.read_text().split())
+        return frozenset((await asyncio.to_thread(self._file.read_text)).split())
 
     async def aclose(self) -> None:
         pass

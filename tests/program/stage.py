@@ -45,12 +45,15 @@ class LocalSlack:
         return body
 
     async def control_call(self, verb: str, path: str, body: object = None) -> dict[str, Any]:
-        answer = await self.http.request(
-            verb, self.control + path, json=body, headers={"Authorization": f"Bearer {self.control_token}"}
-        )
+        answer = await self._control(verb, path, body)
         assert answer.status_code < 300, answer.text
         result: dict[str, Any] = answer.json()
         return result
+
+    async def _control(self, verb: str, path: str, body: object) -> httpx.Response:
+        return await self.http.request(
+            verb, self.control + path, json=body, headers={"Authorization": f"Bearer {self.control_token}"}
+        )
 
     async def roots(self) -> list[dict[str, Any]]:
         """Our messages at the top of the channel, oldest first."""
@@ -63,12 +66,11 @@ class LocalSlack:
         )
         return list(body["messages"][1:])
 
-    async def click(self, user: str, ts: str, action_id: str) -> dict[str, Any]:
-        return await self.control_call(
-            "POST",
-            "/act",
-            {"user": self.users[user], "action": "click", "channel": self.channel, "ts": ts, "action_id": action_id},
-        )
+    async def click(self, user: str, ts: str, action_id: str) -> None:
+        """Press a button, if it is there: a card may have lost it at that moment."""
+        press = {"user": self.users[user], "action": "click", "channel": self.channel, "ts": ts, "action_id": action_id}
+        answer = await self._control("POST", "/act", press)
+        assert answer.status_code < 300 or "no element" in answer.text, answer.text
 
 
 def slot(message: Mapping[str, Any]) -> str:
@@ -131,6 +133,12 @@ class Stage:
         partial = self.folder / "broken.partial"
         partial.write_text("\n".join(keys))
         partial.replace(self.folder / "broken")
+
+    def forbid_blocking(self) -> None:
+        """Any call of ours that blocks the event loop fails where it is made, in the next process."""
+        (self.folder / "site" / "sitecustomize.py").write_text(
+            'from blockbuster import BlockBuster\nBlockBuster(["bot", "scheduler", "subjects"]).activate()\n'
+        )
 
     def arm(self, failpoint: str, *, lives: int) -> None:
         """Each of the next ``lives`` processes dies at that failpoint, each therefore at another place of the story."""
