@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -15,6 +14,7 @@ from typing import Any
 
 import httpx
 
+from tests.program import scripted_subject
 from tests.waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -39,14 +39,8 @@ class Running:
             "[incidents]\nhold_s = 0.3\nflap_window_s = 600\n[web]\nport = 0\n"
             f'[subjects.{subject}]\nkind = "scripted"\ninterval_s = 0.1\nfile = "{self.folder / "broken"}"\n'
         )
-        site = self.folder / "site" / "scripted-1.0.dist-info"
-        site.mkdir(parents=True, exist_ok=True)
-        (site / "METADATA").write_text("Metadata-Version: 2.1\nName: scripted\nVersion: 1.0\n")
-        (site / "entry_points.txt").write_text("[operator.subjects]\nscripted = tests.program.scripted_subject:build\n")
         self.environment = {
-            "PATH": os.environ["PATH"],
-            "PYTHONPATH": f"{site.parent}:{ROOT}",
-            "PYTHONDONTWRITEBYTECODE": "1",
+            **scripted_subject.install(self.folder / "site"),
             **self.environment,
         }
 

@@ -6,6 +6,7 @@ The file has one key a line; a key in it is broken, all others hold.
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from subjects.clock import Clock
 from subjects.protocols import Broken, Holds, Invariant, Observation, Severity, SubjectConfigError, Verdict
 
 KEYS = ("a", "b", "c")
+ROOT = Path(__file__).resolve().parents[2]
 
 
 class ScriptedSubject:
@@ -46,3 +48,12 @@ def build(name: str, config: Mapping[str, object], clock: Clock, interval_s: flo
         raise SubjectConfigError('file is missing; write file = "…"')
     many = config.get("many", 0)
     return ScriptedSubject(name, Path(file), KEYS + tuple(f"k{n}" for n in range(many if isinstance(many, int) else 0)))
+
+
+def install(site: Path) -> dict[str, str]:
+    """Install this module as a package of its own into ``site``; returns the environment that finds it there."""
+    information = site / "scripted-1.0.dist-info"
+    information.mkdir(parents=True, exist_ok=True)
+    (information / "METADATA").write_text("Metadata-Version: 2.1\nName: scripted\nVersion: 1.0\n")
+    (information / "entry_points.txt").write_text(f"[operator.subjects]\nscripted = {__name__}:build\n")
+    return {"PATH": os.environ["PATH"], "PYTHONPATH": f"{site}:{ROOT}", "PYTHONDONTWRITEBYTECODE": "1"}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
 import signal
 import sqlite3
 import subprocess
@@ -18,6 +17,7 @@ from typing import Any
 import httpx
 
 from bot.failpoints import LOG_VARIABLE, VARIABLE
+from tests.program import scripted_subject
 from tests.waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -116,14 +116,8 @@ class Stage:
             f'[web]\nport = 0\n[slack]\nchannel = "{self.slack.channel}"\n'
             f'[slack.call]\ncritical = "{slack_json["usergroups"]["oncall-primary"]}"\n{tables}'
         )
-        site = self.folder / "site" / "scripted-1.0.dist-info"
-        site.mkdir(parents=True)
-        (site / "METADATA").write_text("Metadata-Version: 2.1\nName: scripted\nVersion: 1.0\n")
-        (site / "entry_points.txt").write_text("[operator.subjects]\nscripted = tests.program.scripted_subject:build\n")
         self.environment = {
-            "PATH": os.environ["PATH"],
-            "PYTHONPATH": f"{site.parent}:{ROOT}",
-            "PYTHONDONTWRITEBYTECODE": "1",
+            **scripted_subject.install(self.folder / "site"),
             "SLACK_BOT_TOKEN": slack_json["bot_token"],
             "SLACK_APP_TOKEN": slack_json["app_token"],
             "SLACK_API_URL": slack_json["api_url"],
