@@ -2,6 +2,8 @@
 PYTHON ?= python3
 RUN := .venv/bin/
 DEMO_DIR ?= state/demo
+# Exit code 4: no world is there.
+NO_DEMO = { code=$$?; test $$code -ne 4 || echo "or, with operator watching it: make demo" >&2; exit $$code; }
 export PYTHONDONTWRITEBYTECODE ?=
 
 .DEFAULT_GOAL := help
@@ -17,13 +19,14 @@ help: ## list the targets
 setup: .venv/.made ## make the environment in .venv
 
 demo: setup ## start everything: a local Slack in the browser, a world to break, and operator watching it
-	@$(RUN)operator demo --dir $(DEMO_DIR)
+	@$(RUN)operator demo --dir "$(DEMO_DIR)"
 
-break: setup ## break the demo's world: make break FAULT=node_down
-	@$(RUN)python -m compose.world break $(FAULT) --dir $(DEMO_DIR)/world
+break: setup ## break the demo's world: make break FAULT=node_down; without FAULT it lists them
+	@test -n "$(FAULT)" || { $(RUN)python -m compose.world faults; echo; echo "Say which: make break FAULT=node_down" >&2; exit 2; }
+	@$(RUN)python -m compose.world break $(FAULT) --dir "$(DEMO_DIR)/world" || $(NO_DEMO)
 
 mend: setup ## mend it as a person would: make mend, or make mend FAULT=node_down
-	@$(RUN)python -m compose.world mend $(FAULT) --dir $(DEMO_DIR)/world
+	@$(RUN)python -m compose.world mend $(FAULT) --dir "$(DEMO_DIR)/world" || $(NO_DEMO)
 
 test: .venv/.made ## run the tests; as root on Debian it installs Chromium and redis-server first
 	@$(PYTHON) scripts/environment.py --debian

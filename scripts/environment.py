@@ -33,7 +33,8 @@ DEBIAN = {
 def main() -> None:
     """Do it."""
     if sys.version_info < (3, 11):
-        sys.exit(f"operator needs Python 3.11 or newer; {sys.executable} is {platform.python_version()}")
+        found = f"{sys.executable} is {platform.python_version()}"
+        sys.exit(f"operator needs Python 3.11 or newer; {found}. Name another one: make PYTHON=python3.11 …")
     if "--debian" in sys.argv[1:]:
         debian()
     sync()
