@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 import shutil
 import sys
 import tempfile
@@ -58,7 +60,10 @@ def demo(
     if subject not in KINDS:
         raise typer.BadParameter(f"there is no demo of {subject}; there is {', '.join(KINDS)}", param_hint="SUBJECT")
     if fault is None and (headless or heal_by_hand or json):
-        raise typer.BadParameter("say which with --fault", param_hint="--headless")
+        raise typer.BadParameter(
+            f"--headless, --heal-by-hand and --json play an incident; say which: {', '.join(FAULTS)}",
+            param_hint="--fault",
+        )
     if fault is not None and fault not in FAULTS:
         raise typer.BadParameter(f"there is no fault {fault}; there are {', '.join(FAULTS)}", param_hint="--fault")
     if fault is not None and not (headless and heal_by_hand):
@@ -76,7 +81,7 @@ async def _demo(folder: Path | None, fault: str | None, watch_s: float, *, json:
 
     from bot.cli import output  # noqa: PLC0415
     from bot.cli.exits import CommandError  # noqa: PLC0415
-    from bot.demo.errors import DemoError  # noqa: PLC0415
+    from bot.demo.errors import AlreadyRuns, DemoError  # noqa: PLC0415
     from bot.demo.show import look, play  # noqa: PLC0415
     from bot.ending import Ending  # noqa: PLC0415
 
@@ -98,6 +103,8 @@ async def _demo(folder: Path | None, fault: str | None, watch_s: float, *, json:
             await asyncio.wait((work,))
             return 0 if fault is None else INTERRUPTED
         judged = work.result()
+    except AlreadyRuns as error:
+        raise CommandError(str(error)) from error
     except DemoError as error:
         keep = True
         raise CommandError(f"{error}\neverything is kept in {place}", UNREACHABLE) from error
@@ -135,16 +142,18 @@ def _made(folder: Path | None) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise CommandError(f"--dir: {folder} can't be used ({error.strerror}); name another folder") from error
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise CommandError(f"--dir: {folder} can't be written; name another folder")
     return folder.resolve()
 
 
 def _announce(stage: Stage) -> None:
     from bot.cli import output  # noqa: PLC0415  `--help` needs it not
 
-    world = stage.folder / "world"
-    python = f"{sys.executable} -m compose.world"
+    world = shlex.quote(str(stage.folder / "world"))
+    python = shlex.quote(sys.executable)
     output.line(f"Slack:  {stage.slack.url}  (a local stand-in; open it in a browser)", style="bold")
-    output.line(f"Break:  from its World panel, or  {python} break node_down --dir {world}")
-    output.line(f"Mend:   likewise, or              {python} mend node_down --dir {world}")
-    output.line(f"Look:   operator status --state-dir {stage.state_dir}")
+    output.line(f"Break:  from its World panel, or  {python} -m compose.world break node_down --dir {world}")
+    output.line(f"Mend:   likewise, or              {python} -m compose.world mend node_down --dir {world}")
+    output.line(f"Look:   {python} -m bot.cli status --state-dir {shlex.quote(str(stage.state_dir))}")
     output.line(f"Ctrl-C ends everything. Logs are in {stage.folder / 'logs'}")

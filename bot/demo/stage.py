@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import json
 import os
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeVar
@@ -14,7 +15,7 @@ from typing import Final, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from bot.demo.children import Child
-from bot.demo.errors import DemoError, Unreachable
+from bot.demo.errors import AlreadyRuns, DemoError, Unreachable
 
 UP_WITHIN_S: Final = 60.0
 """Generous: the demo may run on a busy laptop."""
@@ -108,13 +109,33 @@ async def staged(folder: Path, times: Times) -> AsyncIterator[Stage]:
     Raises ``DemoError`` where something does not come up.
     """
     children: list[Child] = []
+    with _alone(folder):
+        try:
+            yield await _start(folder, times, children)
+        finally:
+            # A second Ctrl-C must not leave anything behind: the rest is ended by the kernel, as this process ends.
+            for child in reversed(children[2:]):
+                await child.end()
+            await asyncio.gather(*(child.end() for child in children[:2]))
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Hold the folder; that ends with this process, however it ends. Raises ``AlreadyRuns``."""
+    with (folder / "demo.lock").open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise AlreadyRuns(f"a demo runs in {folder} already{_where(folder)}; end it with Ctrl-C first") from None
+        yield
+
+
+def _where(folder: Path) -> str:
+    """The address of the demo that runs in the folder, where it is up."""
     try:
-        yield await _start(folder, times, children)
-    finally:
-        # A second Ctrl-C must not leave anything behind: the rest is ended by the kernel, as this process ends.
-        for child in reversed(children[2:]):
-            await child.end()
-        await asyncio.gather(*(child.end() for child in children[:2]))
+        return f", at {SlackFile.model_validate_json((folder / 'slack.ready').read_bytes()).url}"
+    except (OSError, ValidationError):
+        return ""
 
 
 async def _start(folder: Path, times: Times, children: list[Child]) -> Stage:

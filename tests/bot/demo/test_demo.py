@@ -103,8 +103,11 @@ async def test_a_second_one_in_the_folder_is_refused_and_a_killed_one_leaves_not
         second = subprocess.run(
             [*DEMO, "--dir", str(demo.folder)], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
         )
-        assert second.returncode == 4
-        assert "ended with exit code" in second.stderr
+        assert second.returncode == 1
+        url = re.search(r"http://127\.0\.0\.1:\d+/", demo.said())
+        assert url is not None
+        refused = f"operator: a demo runs in {demo.folder} already, at {url[0]}; end it with Ctrl-C first"
+        assert second.stderr.splitlines()[1:] == [refused]
         assert demo.process.poll() is None
         assert await gone(demo.process, signal.SIGKILL) == -signal.SIGKILL
 
