@@ -47,7 +47,10 @@ def listing(
 
 @app.command(epilog=EPILOG)
 def show(number: Number, *, config: Config = None, state_dir: StateDir = None, json: Json = False) -> None:
-    """Show a ticket: what is broken, and all that happened, with the numbers of the audit log's entries."""
+    """Show a ticket: what is broken, and its story.
+
+    The story has the numbers of the audit log's entries.
+    """
     from bot import reports  # noqa: PLC0415  `--help` needs none of these
     from bot.cli import output, shapes  # noqa: PLC0415
 
