@@ -6,7 +6,6 @@ so a start after SIGKILL waits for nothing. The row only tells who it is.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import socket
 from collections.abc import Iterable
@@ -15,7 +14,7 @@ from typing import IO
 
 from bot.events import OperatorStarted, OperatorStopped
 from bot.store.database import Store, Unit
-from bot.store.errors import CannotOpen, LeaseHeld
+from bot.store.lock import lock, locked, note
 from bot.store.models import LeaseRow, WatchRow
 from bot.store.records import Lease, Watch
 
@@ -32,22 +31,11 @@ class RunLease:
 
     def take(self, version: str) -> None:
         """Take it, and say so in the log. Raises ``LeaseHeld`` with who has it."""
-        path = self._store.path.with_suffix(".lock")
-        try:
-            file = path.open("a+")
-        except OSError as error:
-            raise CannotOpen(f"the lock file {path} can't be opened ({error.strerror}); check its owner") from error
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            file.close()
-            raise LeaseHeld(_held_words(path)) from error
-        file.seek(0)
-        file.truncate()
-        file.write(
-            f"process {os.getpid()} on {socket.gethostname()}, since {self._store.clock.now():%Y-%m-%d %H:%M:%S} UTC"
+        file = lock(self._store.path)
+        note(
+            file,
+            f"process {os.getpid()} on {socket.gethostname()}, since {self._store.clock.now():%Y-%m-%d %H:%M:%S} UTC",
         )
-        file.flush()
         self._file = file
         self.epoch = self._store.call(self._write_taken, version)
 
@@ -76,21 +64,9 @@ class RunLease:
             unit.append(OperatorStopped(self.epoch, reason))
 
 
-def _held_words(path: Path) -> str:
-    holder = path.read_text().strip() or "another process"
-    return f"operator already runs on {path.parent}: {holder}; stop it first, or set another state_dir"
-
-
 def running(path: Path) -> bool:
     """Whether a process holds the lease of the database at ``path`` at this moment."""
-    try:
-        with path.with_suffix(".lock").open() as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return False
-    except OSError:
-        return True
-    return False
+    return locked(path)
 
 
 def lease() -> Lease | None:

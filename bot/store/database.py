@@ -23,6 +23,7 @@ from bot.events import SYSTEM, Event
 from bot.failpoints import failpoint
 from bot.store import audit
 from bot.store.errors import CannotOpen, SchemaMismatch, in_our_words
+from bot.store.lock import lock
 from bot.store.models import database
 from bot.store.records import Entry
 from subjects.clock import Clock
@@ -114,7 +115,8 @@ class Store:
             )
         from playhouse.migrations import Runner  # noqa: PLC0415  only when there is something to migrate
 
-        Runner(self._db, str(MIGRATIONS)).up()
+        with lock(self.path):  # never beneath a process that runs, nor beside another that migrates
+            Runner(self._db, str(MIGRATIONS)).up()
 
     def _applied(self) -> set[str]:
         if not self._db.table_exists("schema_migration"):
@@ -164,10 +166,10 @@ def default_path(state_dir: Path) -> Path:
 
 
 def login() -> str:
-    """The actor of someone at this machine's terminal: ``os:<login>``."""
-    import getpass  # noqa: PLC0415  slow to import, used by few
+    """The actor of someone at this machine's terminal: ``os:<login>``, by its user id, whatever LOGNAME says."""
+    import pwd  # noqa: PLC0415  used by few
 
     try:
-        return f"os:{getpass.getuser()}"
-    except (OSError, KeyError):
+        return f"os:{pwd.getpwuid(os.getuid()).pw_name}"
+    except KeyError:
         return f"os:{os.getuid()}"

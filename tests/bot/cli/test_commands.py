@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import json
 import os
 import pty
@@ -14,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from bot.cli.exits import EPILOG
+from bot.store.database import login
 from tests.bot.running import OPERATOR, ROOT, Running, run_cli
 
 REFERENCE = (ROOT / "docs" / "reference.md").read_text()
@@ -22,7 +22,7 @@ COMMANDS = [
     ["tickets"], ["tickets", "list"], ["tickets", "show"], ["audit"], ["audit", "list"], ["audit", "show"],
     ["audit", "verify"],
 ]  # fmt: skip
-ME = f"os:{getpass.getuser()}"
+ME = login()
 
 
 def documented(command: str) -> set[str]:

@@ -59,6 +59,16 @@ def test_any_altered_column_is_found_at_its_entry(store: Store, column: str) -> 
     assert result.broken_at == 13
 
 
+@pytest.mark.parametrize("column", ["at", "actor", "ticket", "kind", "payload", "prev_hash", "hash"])
+@pytest.mark.parametrize("value", ["X'00ff'", "CAST(X'ff41' AS TEXT)", "CAST(payload AS BLOB)"])
+def test_what_is_no_text_at_all_is_found_at_its_entry(store: Store, column: str, value: str) -> None:
+    store.call(write, store, 20)
+    tamper(store, f"UPDATE audit_entries SET {column} = {value} WHERE seq = 13")  # noqa: S608  the attack itself
+    result = store.call(audit.verify)
+    assert result.broken_at == 13
+    assert store.call(audit.head) is not None, "and reading goes on as before"
+
+
 @pytest.mark.parametrize(
     ("statements", "broken_at"),
     [

@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import fcntl
+import os
+import pwd
 import sqlite3
+import threading
 from pathlib import Path
 
 import peewee
@@ -9,8 +13,9 @@ import pytest
 from bot import events
 from bot.store import tickets
 from bot.store.control import RunLease, beat, running, watches
-from bot.store.database import MIGRATIONS, Store
+from bot.store.database import MIGRATIONS, Store, default_path, login
 from bot.store.errors import CannotOpen, DatabaseDamaged, DatabaseLocked, LeaseHeld, NotFound, SchemaMismatch
+from bot.store.lock import note
 from bot.store.models import Table, TicketRow, ViolationRow, database
 from bot.store.records import Watch
 from subjects.clock import SystemClock
@@ -179,6 +184,47 @@ def test_the_second_process_is_told_who_runs_and_a_released_lease_can_be_taken(s
     second.take("1")
     assert second.epoch == first.epoch + 1
     second.release("done")
+
+
+def test_someone_who_asks_whether_it_runs_does_not_keep_it_from_starting(store: Store) -> None:
+    with store.path.with_suffix(".lock").open("a") as asking:
+        fcntl.flock(asking, fcntl.LOCK_SH)
+        ends = threading.Timer(0.05, fcntl.flock, (asking, fcntl.LOCK_UN))
+        ends.start()
+        lease = RunLease(store)
+        lease.take("1.0")
+        ends.join()
+    assert running(store.path)
+    lease.release("done")
+    assert not running(store.path)
+
+
+def test_nothing_is_migrated_beneath_a_process_that_runs(tmp_path: Path) -> None:
+    path = default_path(tmp_path)
+    with path.with_suffix(".lock").open("a") as holder:
+        fcntl.flock(holder, fcntl.LOCK_EX)
+        newer = Store(path, SystemClock())
+        with pytest.raises(LeaseHeld, match="already runs"):
+            newer.open(migrate=True)
+        newer.close()
+    with sqlite3.connect(path) as connection:
+        assert connection.execute("SELECT name FROM sqlite_master WHERE name = 'tickets'").fetchall() == []
+    newer = Store(path, SystemClock())
+    newer.open(migrate=True)
+    newer.close()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device here that is always full")
+def test_a_full_disk_hinders_nobody_from_holding_the_lock() -> None:
+    with Path("/dev/full").open("a+") as file:
+        note(file, "process 1")
+
+
+def test_a_login_is_what_the_system_says_not_what_the_environment_claims(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = login()
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.setenv(name, "somebody-else")
+    assert login() == before == f"os:{pwd.getpwuid(os.getuid()).pw_name}"
 
 
 def test_every_migration_has_a_number_of_its_own() -> None:
