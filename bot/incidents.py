@@ -180,7 +180,7 @@ class Incidents:
         if ticket.calls and ticket.called_at is None:
             return True  # it has become more severe since
         if ticket.acknowledged_by is not None:
-            return False
+            return not ticket.calls and _worsened(ticket)
         if ticket.called_at is None:
             return True
         if (called := self._called_at.get(ticket.id)) is not None:
@@ -244,6 +244,16 @@ def mute(store: Store, target: int | str, duration_s: float, actor: str) -> date
             number = live.id
         unit.append(Muted(subject, until), ticket=number)
     return until
+
+
+def _worsened(ticket: Ticket) -> bool:
+    """Whether it is more severe than what was there when someone acknowledged it."""
+    seen = [
+        violation.severity.rank
+        for violation in ticket.violations
+        if violation.cleared_at is None and ticket.acknowledged_at and violation.added_at <= ticket.acknowledged_at
+    ]
+    return bool(seen) and ticket.severity.rank < min(seen)
 
 
 def _worst(findings: list[Finding] | tuple[Finding, ...]) -> Severity:

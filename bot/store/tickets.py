@@ -47,18 +47,16 @@ def count() -> int:
 
 
 def last_resolved(subject: str, fingerprints: Iterable[Fingerprint], since: datetime) -> Ticket | None:
-    """The subject's newest ticket, where it was resolved at ``since`` or later and had one of these violations."""
-    row = (
+    """The subject's newest ticket that was resolved at ``since`` or later and had one of these violations."""
+    rows = (
         TicketRow.select()
-        .where(TicketRow.subject == subject)
+        .where(TicketRow.subject == subject, ~LIVE, TicketRow.resolved_at >= since)
         .order_by(TicketRow.resolved_at.desc(), TicketRow.id.desc())
-        .first()
     )
-    if row is None or row.resolved_at is None or row.resolved_at < since:
-        return None
-    ticket = _tickets([row])[0]
-    had = {violation.fingerprint for violation in ticket.violations}
-    return ticket if had & set(fingerprints) else None
+    wanted = set(fingerprints)
+    return next(
+        (ticket for ticket in _tickets(list(rows)) if wanted & {one.fingerprint for one in ticket.violations}), None
+    )
 
 
 def insert(subject: str, severity: Severity, at: datetime) -> int:

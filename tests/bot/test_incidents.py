@@ -169,6 +169,39 @@ def test_a_return_after_the_flap_window_or_of_something_else_is_a_new_ticket(ben
     assert late.id == 3
 
 
+def test_two_violations_that_flap_in_turn_reopen_their_own_tickets(bench: Bench) -> None:
+    for _ in range(3):
+        for number, one in ((1, UP_1), (2, SLOW)):
+            ticket = bench.tick(one)
+            assert ticket is not None
+            assert ticket.id == number
+            for _ in range(7):
+                bench.tick()
+    assert bench.store.call(tickets.count) == 2
+
+
+def test_a_ticket_resolved_while_the_wall_clock_was_ahead_hides_no_later_one(bench: Bench) -> None:
+    for step_s, one in ((3600, UP_1), (-3600, SLOW), (0, SLOW)):
+        bench.clock.step_wall(step_s)
+        ticket = bench.tick(one)
+        assert ticket is not None
+        assert ticket.id == (1 if one is UP_1 else 2)
+        for _ in range(7):
+            bench.tick()
+
+
+def test_what_gets_worse_after_an_acknowledgement_that_no_call_preceded_is_called(bench: Bench) -> None:
+    bench.store.call(incidents.mute, bench.store, "s", 10.0, "os:ana")
+    bench.tick(UP_1)
+    bench.store.call(incidents.acknowledge, bench.store, 1, "os:ana")
+    for _ in range(15):
+        bench.tick(UP_1)
+    assert "PeopleCalled" not in kinds(bench)
+    for _ in range(60):
+        bench.tick(UP_1, SLOW)
+    assert bench.events(events.PeopleCalled) == [events.PeopleCalled(Severity.CRITICAL, 1)]
+
+
 def test_after_a_restart_the_ticket_goes_on_and_its_hold_time_begins_anew(bench: Bench) -> None:
     bench.tick(UP_1)
     for _ in range(5):
