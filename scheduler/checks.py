@@ -132,11 +132,12 @@ def _proper(invariant: Invariant[SnapshotT], verdict: object) -> Verdict:
         case Holds():
             return verdict
         case Broken(value=value, detail=detail) if math.isfinite(value):
-            return Broken(value, _storable(detail))
+            return Broken(float(value), _storable(detail))  # a Decimal or NumPy's int is a number, but not storable
         case Broken(value=value, detail=detail):
             # What is not a number can't be stored; that it is broken must not be lost with it.
             return Broken(invariant.threshold, _storable(f"{detail} (its value was {value})"))
         case Unknown(why=why, because=because):
+            hash(because)  # it is looked up later
             return Unknown(_storable(why), because)
         case _:
             return Unknown(f"{invariant.name} gave no verdict")

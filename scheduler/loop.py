@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TypeAlias
 
 import structlog
@@ -28,6 +28,9 @@ JITTER_SHARE = 0.1
 """Ticks are spread over this share of the interval, so that subjects do not fall into step."""
 BLIND_GRACE_S = 10.0
 """A subject that can't be observed at all is blind after this, or after three intervals if that is longer."""
+
+LOOK_AT_CLOCK_S = 1.0
+"""How often, and from how much on, a wall clock that was set back is noticed."""
 
 
 @dataclass(slots=True)
@@ -62,6 +65,7 @@ class Loop:
         self._scheduler.add_listener(self._on_missed, EVENT_JOB_MISSED | EVENT_JOB_MAX_INSTANCES)
         self._checks: dict[str, Check[object]] = {}
         self._under_way: set[asyncio.Task[None]] = set()
+        self._clock_watch: asyncio.Task[None] | None = None
         self._began = clock.monotonic()
         self.pulses: dict[str, Pulse] = {}
 
@@ -90,11 +94,30 @@ class Loop:
     def start(self) -> None:
         """Begin; needs a running event loop."""
         self._scheduler.start()
+        self._clock_watch = asyncio.create_task(self._watch_clock(), name="watch the clock")
+
+    async def _watch_clock(self) -> None:
+        """The scheduler goes by the wall clock: set back by an hour, it would not look for an hour."""
+        before = self._offset_s()
+        while True:
+            await asyncio.sleep(LOOK_AT_CLOCK_S)
+            now = self._offset_s()
+            if (back_s := before - now) >= LOOK_AT_CLOCK_S:
+                log.warning("the wall clock was set back", by_s=round(back_s, 1))
+                for job in self._scheduler.get_jobs():
+                    job.modify(next_run_time=job.next_run_time - timedelta(seconds=back_s))
+            before = now
+
+    def _offset_s(self) -> float:
+        return self._clock.now().timestamp() - self._clock.monotonic()
 
     async def aclose(self) -> None:
         """Begin no further tick, end those under way, and close the subjects."""
         if self._scheduler.running:
             self._scheduler.pause()
+        if self._clock_watch is not None:
+            self._clock_watch.cancel()
+            await asyncio.wait({self._clock_watch})
         for task in self._under_way:
             task.cancel()
         if self._under_way:

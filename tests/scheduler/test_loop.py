@@ -2,6 +2,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta, tzinfo
+from decimal import Decimal
+from fractions import Fraction
+from typing import Self, cast
 
 import pytest
 
@@ -140,6 +145,27 @@ def test_broken_with_a_value_that_cannot_be_stored_is_still_broken(value: float)
     assert len(verdict.detail) <= 2000
 
 
+@pytest.mark.parametrize("value", [Decimal(7), Fraction(15, 2), True])
+def test_a_number_of_another_kind_becomes_one_that_can_be_stored(value: float) -> None:
+    invariant: Invariant[float] = replace(
+        Scripted(well).invariants[0], evaluate=lambda _: {"k": Broken(value, "High.")}
+    )
+    verdict = judge(invariant, Observation(ManualClock().now(), 1.0))["k"]
+    assert isinstance(verdict, Broken)
+    assert (verdict.value, type(verdict.value)) == (float(value), float)
+
+
+async def test_a_reason_that_cannot_be_looked_up_is_unknown_and_the_tick_goes_on() -> None:
+    subject = Scripted(well)
+    because = cast("tuple[str, str]", ["node_down", "rl-2"])
+    subject.invariants = [
+        replace(subject.invariants[0], evaluate=lambda _: {"k": Unknown("no answer", because)}, blind_grace_s=0)
+    ]
+    report = await check(subject).tick()
+    assert report.blind is not None
+    assert report.unknown == 1
+
+
 async def test_the_second_observation_has_its_predecessor_and_the_time_between() -> None:
     seen: list[Observation[float]] = []
 
@@ -240,3 +266,36 @@ async def test_closing_leaves_no_task_behind() -> None:
     await until(lambda: len(asyncio.all_tasks()) > len(before) + 1, "the check is under way")
     await loop.aclose()
     await until(lambda: asyncio.all_tasks() == before, "every task has ended")
+
+
+async def test_a_wall_clock_set_back_does_not_stop_the_looking(monkeypatch: pytest.MonkeyPatch) -> None:
+    back = timedelta(0)
+
+    class Wall(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> Self:
+            return cls.fromtimestamp((SystemClock().now() - back).timestamp(), tz)
+
+    class Machine:
+        def now(self) -> datetime:
+            return Wall.now(UTC)
+
+        def monotonic(self) -> float:
+            return SystemClock().monotonic()
+
+    for module in ("schedulers", "executors"):
+        monkeypatch.setattr(f"apscheduler.{module}.base.datetime", Wall)
+
+    async def take(_report: Report) -> None:
+        pass
+
+    loop = Loop(take, Machine())
+    loop.watch(Scripted(well), 0.1)
+    loop.start()
+    try:
+        await until(lambda: loop.pulses["scripted"].ticks >= 2, "the first ticks")
+        back = timedelta(hours=1)
+        ticks = loop.pulses["scripted"].ticks
+        await until(lambda: loop.pulses["scripted"].ticks >= ticks + 5, "it goes on")
+    finally:
+        await loop.aclose()
