@@ -123,7 +123,7 @@ async def _watch(
         stack.push_async_callback(loop.aclose)
         async with _tasks() as start:
             start(recorder.run())
-            start(_beat(store, loop, database))
+            start(_beat(store, loop, recorder, database))
             start(_forget(store, clock, database))
             if slack is None:
                 log.warning(
@@ -180,7 +180,7 @@ def _end_stale_blindness(store: Store, configured: frozenset[str]) -> None:
             )
 
 
-async def _beat(store: Store, loop: Loop, database: Trouble) -> None:
+async def _beat(store: Store, loop: Loop, recorder: Recorder, database: Trouble) -> None:
     """Note every few seconds that the process lives and how the checks go: proof that the database can be written."""
     while True:
         try:
@@ -188,7 +188,8 @@ async def _beat(store: Store, loop: Loop, database: Trouble) -> None:
         except Exception as error:  # noqa: BLE001  whatever the database does, detection goes on; it is logged
             database.met(error)
         else:
-            database.over()
+            if recorder.stored:  # a beat reuses its pages: it still fits where a ticket no longer does
+                database.over()
         first_looks = any(pulse.ticked_at is None for pulse in loop.pulses.values())
         await asyncio.sleep(FIRST_BEATS_S if first_looks else BEAT_S)
 

@@ -41,7 +41,14 @@ class Recorder:
         self._store = store
         self._fault = fault
         self._waiting: dict[str, Report] = {}
+        self._failing: set[str] = set()
+        self._unstored: set[str] = set()
         self._arrived = asyncio.Event()
+
+    @property
+    def stored(self) -> bool:
+        """Whether the database took every report that was last offered to it."""
+        return not self._unstored
 
     async def take(self, report: Report) -> None:
         """Take in a report; returns at once."""
@@ -70,10 +77,15 @@ class Recorder:
             await self._write(report)
         except StoreError as error:
             self._store.met(error)
+            self._unstored.add(report.subject)
         except Exception as error:  # noqa: BLE001  a fault of ours must not end the watch; it is logged and shown
             self._fault.met(error)
+            self._failing.add(report.subject)
         else:
-            self._fault.over()
+            self._unstored.discard(report.subject)
+            self._failing.discard(report.subject)
+            if not self._failing:  # another subject's success says nothing of those
+                self._fault.over()
             return
         newer = self._waiting.get(report.subject)
         self._waiting[report.subject] = report if newer is None else merge(report, newer)

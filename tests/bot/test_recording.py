@@ -3,7 +3,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 import pytest
@@ -128,3 +128,34 @@ async def test_what_broke_while_nothing_could_be_written_is_not_lost(error: Exce
         await until(lambda: len(writer.written) == 2, "from then on all is as usual")
         assert states_of(writer.written[1]) == ["holding"] * 4
         assert fault.now is None
+
+
+@pytest.mark.parametrize("error", [DatabaseLocked("locked"), RuntimeError("a bug")])
+async def test_what_cannot_be_written_of_one_subject_shows_while_others_can_be(error: Exception) -> None:
+    others = 0
+
+    async def write(report: Report) -> None:
+        nonlocal others
+        if report.subject == "s" and failing:
+            raise error
+        others += 1
+
+    clock = ManualClock()
+    store, fault = Trouble("store", "store over", clock), Trouble("fault", "fault over", clock)
+    recorder = Recorder(write, store, fault)
+    failing = True
+    task = asyncio.create_task(recorder.run())
+    try:
+        await recorder.take(report_of(["broken"] * 4))
+        await until(lambda: store.now or fault.now, "the first attempt")
+        await recorder.take(replace(report_of(["holding"] * 4), subject="t"))
+        await until(lambda: others, "the other subject is written")
+        assert fault.now == (None if isinstance(error, DatabaseLocked) else "a bug")
+        assert recorder.stored is not isinstance(error, DatabaseLocked)
+        failing = False
+        await until(lambda: others > 1, "in the end it can be written")
+        assert recorder.stored
+        assert fault.now is None
+    finally:
+        task.cancel()
+        await asyncio.wait({task})
