@@ -24,7 +24,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 OWN_UV = ROOT / ".uv" / "uv"
 DEBIAN = {
-    "redis-server": ("redis-server", "the tests that need Debian's Redis beside the one from the wheel"),
+    "redis-server": ("redis-server", "the tests with Debian's Redis; they run with the wheel's instead"),
     "chromium": ("chromium", "the tests of the local Slack's page"),
 }
 """Program, the Debian package that has it, and what is left out without it."""
@@ -116,7 +116,7 @@ def debian() -> None:
         package, without = DEBIAN[program]
         print(f"left out: {without} (no {program}; as root: apt-get install {package})", file=sys.stderr)
     if missing and os.environ.get("CI") == "true":
-        sys.exit("with CI=true nothing may be left out")
+        sys.exit("with CI=true nothing may be left out: install what is missing, or run it without CI=true")
 
 
 if __name__ == "__main__":
