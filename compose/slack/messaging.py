@@ -79,6 +79,7 @@ class Messaging:
         if content.is_empty:
             raise ApiError("no_text")
         bot = self._workspace.identity.bot_user
+        parent = self.thread_for(channel, thread_ts)
         message = Message(
             channel.id,
             self._workspace.next_ts(),
@@ -86,10 +87,10 @@ class Messaging:
             content.text or "",
             blocks=content.blocks or (),
             attachments=content.attachments or (),
-            thread_ts=self.thread_for(channel, thread_ts),
+            thread_ts=parent,
             from_app=True,
             metadata=content.metadata or None,
-            reply_broadcast=reply_broadcast,
+            reply_broadcast=reply_broadcast and parent is not None,
             ephemeral_for=ephemeral_for,
             notifies=notified(self._workspace, channel, bot, content.text or "", content.blocks or ()),
         )

@@ -185,6 +185,7 @@ class Page:
     def _message_shape(self, message: Message) -> JsonObject:
         return stored_message_shape(self._slack.workspace, message) | {
             "channel": message.channel,
+            "subtype": message.subtype,  # what is broadcast looks like any other message
             "ephemeral": message.ephemeral_for is not None,
             "notifies": list[Json](message.notifies),
         }

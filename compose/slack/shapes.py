@@ -161,7 +161,7 @@ def message_shape(workspace: Workspace, message: Message, *, metadata: bool = Tr
 def _where_present(message: Message) -> JsonObject:
     edit = message.edited
     parts: JsonObject = {
-        "subtype": message.subtype,
+        "subtype": message.subtype or ("thread_broadcast" if message.reply_broadcast else None),
         "client_msg_id": message.client_msg_id,
         "blocks": list[Json](message.blocks),
         "attachments": list[Json](message.attachments),

@@ -212,8 +212,9 @@ async def test_delete_and_what_becomes_of_the_thread(local: Local) -> None:
     assert matches_the_sample("chat.delete", await local.client.chat_delete(channel=channel, ts=parent))
     kept = await local.client.conversations_replies(channel=channel, ts=parent)
     assert [one.get("subtype") for one in kept["messages"]] == ["tombstone", None]
-    late = await local.client.chat_postMessage(channel=channel, text="late", thread_ts=parent)
+    late = await local.client.chat_postMessage(channel=channel, text="late", thread_ts=parent, reply_broadcast=True)
     assert "thread_ts" not in late["message"]  # Slack un-threads it silently
+    assert "subtype" not in late["message"]
     assert await refused(local.client.chat_delete(channel=channel, ts=parent)) == "message_not_found"
 
     await local.client.chat_delete(channel=channel, ts=reply)
@@ -222,6 +223,17 @@ async def test_delete_and_what_becomes_of_the_thread(local: Local) -> None:
         channel=channel, text="x", thread_ts=await local.post("a reply", thread_ts=await local.post("p"))
     )
     assert await refused(under_reply) == "cannot_reply_to_message"
+
+
+async def test_a_broadcast_reply_stands_in_its_thread_and_in_the_channel(local: Local) -> None:
+    parent, channel = await local.post("parent"), local.incidents
+    answer = await local.client.chat_postMessage(channel=channel, text="again", thread_ts=parent, reply_broadcast=True)
+    assert (answer["message"]["subtype"], answer["message"]["thread_ts"]) == ("thread_broadcast", parent)
+    await local.post("only here", thread_ts=parent)
+    seen = (await local.client.conversations_history(channel=channel))["messages"]
+    assert [one["text"] for one in seen] == ["again", "parent"]
+    thread = (await local.client.conversations_replies(channel=channel, ts=parent))["messages"]
+    assert [one["text"] for one in thread] == ["parent", "again", "only here"]
 
 
 async def test_history_pages_newest_first_and_replies_oldest_first(local: Local) -> None:
