@@ -162,9 +162,10 @@ def _retry_after(error: SlackApiError) -> float | None:
 def _judged(error: SlackApiError, method: str, channel: str) -> SlackError:
     data = _record(getattr(error.response, "data", None))
     code = data.get("error")
-    if not isinstance(code, str):
-        status = getattr(error.response, "status_code", None) or getattr(error.response, "status", "no")
-        return Unavailable(f"Slack answers {method} with status {status} and no record", ambiguous=True)
+    status = getattr(error.response, "status_code", None) or getattr(error.response, "status", "no")
+    if not isinstance(code, str) or (isinstance(status, int) and status >= 500):
+        # Whatever a failing server adds, it is no answer about the message.
+        return Unavailable(f"Slack answers {method} with status {status} ({code or 'no record'})", ambiguous=True)
     metadata = data.get("response_metadata")
     messages = metadata.get("messages") if isinstance(metadata, dict) else None
     detail = "; ".join(str(message) for message in messages[:3]) if isinstance(messages, list) else ""

@@ -4,6 +4,7 @@ SlackError
 ├── SlackConfigError    can never work as it is configured; the words say how to mend it
 ├── Refused             Slack said no to this one message, for good
 │   └── Gone            because the message or its thread is not there, or not ours to edit, any more
+│       └── ThreadGone  and so nothing can be said in a thread any more
 ├── ChannelUnusable     nothing can be posted in a channel until a person mends that
 ├── AuthLost            the token is no longer accepted, or not for this
 └── Unavailable         no usable answer; it may have been done (``ambiguous``) or was certainly not
@@ -12,6 +13,8 @@ SlackError
 from __future__ import annotations
 
 from typing import Final
+
+THREAD_GONE: Final = "the thread's first message was deleted, or the thread is locked"
 
 
 class SlackError(Exception):
@@ -32,6 +35,14 @@ class Refused(SlackError):  # noqa: N818  the name is the sentence
 
 class Gone(Refused):
     """The message or its thread is not there, or not ours to edit, any more."""
+
+
+class ThreadGone(Gone):
+    """Nothing can be said in a thread any more. ``ts``: where the reply stands all the same, in the channel."""
+
+    def __init__(self, ts: str | None) -> None:
+        super().__init__("thread_not_found", THREAD_GONE)
+        self.ts = ts
 
 
 class ChannelUnusable(SlackError):  # noqa: N818  the name is the sentence
@@ -80,6 +91,7 @@ _AUTH: Final = {
     "no_permission": "the app lacks a permission; install it anew with the scopes of its manifest",
     "access_denied": "an administrator of the workspace must approve the app",
     "ekm_access_denied": "an administrator of the workspace has suspended posting",
+    "accesslimited": "an administrator must let the app in from this network",
     "org_login_required": "the workspace is being migrated; it comes back by itself",
     "team_access_not_granted": "an administrator must grant the app this workspace",
     "two_factor_setup_required": "the token's user must set up two-factor authentication",
@@ -94,10 +106,15 @@ _GONE: Final = frozenset(
         "edit_window_closed",
         "thread_not_found",
         "cannot_reply_to_message",
+        "restricted_action_thread_locked",
     }
 )
 # Slack's reference says of the first two that "some aspect of the operation" may have succeeded.
-_AMBIGUOUS: Final = frozenset({"internal_error", "fatal_error", "request_timeout", "service_unavailable"})
+_AMBIGUOUS: Final = frozenset(
+    {"internal_error", "fatal_error", "request_timeout", "service_unavailable", "team_added_to_org", "update_failed"}
+)
+# About the workspace at that moment, not about the message: it was certainly not done, and may be later.
+_LATER: Final = frozenset({"message_limit_exceeded", "external_channel_migrating"})
 LIMITED: Final = frozenset({"ratelimited", "rate_limited"})
 
 
@@ -110,10 +127,12 @@ def judged(code: str, *, method: str, channel: str = "", detail: str = "", neede
     """The error for one of Slack's codes. A code that we do not know is a refusal: it is an answer, and it is no."""
     if code in _AMBIGUOUS:
         return Unavailable(f"Slack answers {method} with {code}", ambiguous=True)
+    if code in _LATER:
+        return Unavailable(f"Slack answers {method} with {code}", ambiguous=False)
     if code in _AUTH:
         return AuthLost(code, method, needed)
-    if channel and (code in _CHANNEL or code.startswith(_CHANNEL_PREFIX)):
-        return ChannelUnusable(channel, code)
     if code in _GONE:
         return Gone(code, detail)
+    if channel and (code in _CHANNEL or code.startswith(_CHANNEL_PREFIX)):
+        return ChannelUnusable(channel, code)
     return Refused(code, detail)

@@ -75,11 +75,23 @@ class Thread:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line. ``first``: people wait for it (a call, a resolution), so it goes before chatter."""
+    """One line. ``first``: people wait for it (a call, a reopening, a resolution), so it goes before chatter.
+
+    ``broadcast``: the channel shows it too, as its thread may stand far up by now.
+    """
 
     slot: str
     content: Content
     first: bool
+    broadcast: bool = False
+
+    def alone(self, ticket: int, *, acknowledge: bool) -> Line:
+        """The same for the channel, where the ticket's thread can't be used; it says so, and how to act without it."""
+        words = f"🧵 The thread of ticket {ticket} was deleted or locked, so this stands here."
+        if acknowledge:
+            words += f" To acknowledge it: {escape.code(f'operator ack {ticket}')} on the command line."
+        content = Content(f"{words}\n{self.content.text}", (section(words), *self.content.blocks))
+        return Line(self.slot, content, self.first)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,10 +176,11 @@ def _line(told: list[_Told], story: _Story, last_end: int) -> Line | None:
     parts += _happened([one for one in told if not isinstance(one.event, PeopleCalled)], story)
     if not parts:
         return None
-    first = first or any(isinstance(one.event, TicketResolved) for one in told)
+    reopened = any(isinstance(one.event, TicketReopened) for one in told)
+    first = first or reopened or any(isinstance(one.event, TicketResolved) for one in told)
     # A transaction has one of most kinds, so that this cuts nothing; whatever it has, Slack must take it.
     blocks = tuple(section(text) for text in packed(parts)[:4])
-    return Line(_slot(told), Content(escape.bare(escape.joined(parts, SECTION)), blocks), first)
+    return Line(_slot(told), Content(escape.bare(escape.joined(parts, SECTION)), blocks), first, reopened)
 
 
 def _happened(told: list[_Told], story: _Story) -> Iterator[str]:

@@ -17,6 +17,8 @@ from subjects.clock import Clock
 
 NAME_S: Final = 3600.0
 """A display name is asked for anew after this."""
+NAME_WAIT_S: Final = 2.0
+"""No message waits longer than this for the names in it: Slack may hold back users.info for a minute."""
 STANDING_S: Final = 60.0
 """Whether someone may act is: an account that is deactivated stops within this time."""
 
@@ -73,8 +75,10 @@ class People:
         if now - self._unknown.get(user_id, -math.inf) < STANDING_S:
             return
         try:
-            await self._user(user_id, NAME_S)
-        except SlackError:  # the name is an ornament; without it the id is shown, and it is asked for again later
+            async with asyncio.timeout(NAME_WAIT_S):
+                await self._user(user_id, NAME_S)
+        except (SlackError, TimeoutError):
+            # The name is an ornament: without it the id is shown, and it is asked for again later.
             self._unknown[user_id] = now
 
     def names(self, actors: Iterable[str]) -> Mapping[str, str]:

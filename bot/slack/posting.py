@@ -7,6 +7,7 @@ under the same nonce. The oldest copy is the message; any other is marked as a d
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -21,8 +22,9 @@ from bot.events import DuplicateMarked, SlackRefused, ThreadOpened
 from bot.slack import cards
 from bot.slack.calls import Calls, Prepare
 from bot.slack.cards import Content
-from bot.slack.errors import ChannelUnusable, Gone, Refused, SlackError, Unavailable
+from bot.slack.errors import ChannelUnusable, Gone, Refused, SlackError, ThreadGone, Unavailable
 from bot.slack.pace import Priority
+from bot.slack.standing import CARD
 from bot.store import messages
 from bot.store.database import Store
 from bot.store.records import Message
@@ -34,7 +36,6 @@ DUPLICATE_TYPE: Final = "operator_duplicate"
 SEARCH_BEFORE: Final = timedelta(seconds=60)
 """A search begins this much before the intent: Slack's clock is not ours."""
 MAX_PAGES: Final = 50
-THREAD_GONE: Final = "the thread's first message was deleted"
 OVERTAKEN: Final = "overtaken"
 
 Make: TypeAlias = Callable[[], Awaitable[Content | None]]
@@ -43,13 +44,18 @@ Make: TypeAlias = Callable[[], Awaitable[Content | None]]
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a message belongs. ``thread_ts`` is None for a thread's root; ``ticket`` for what is no ticket's."""
+    """Where a message belongs.
+
+    ``thread_ts`` is None for what stands in the channel itself, ``ticket`` for what is no ticket's. ``broadcast``: a
+    reply is shown in the channel too.
+    """
 
     owner: str
     slot: str
     channel: str
     thread_ts: str | None
     ticket: int | None
+    broadcast: bool = False
 
 
 class _Payload(BaseModel):
@@ -78,7 +84,8 @@ class _Cursor(BaseModel):
 
 
 class _Page(BaseModel):
-    messages: list[_Found] = []
+    messages: list[_Found | object] = []
+    """Anyone's messages: what can't be read is not one of ours, and must not hide those."""
     response_metadata: _Cursor | None = None
 
 
@@ -102,13 +109,16 @@ class Posting:
         """Post a message once. ``row`` is what is known of an earlier attempt.
 
         Afterwards its row is ``posted``, or ``refused`` where Slack refused it for good. Raises another
-        ``SlackError`` where it must be tried again later; nothing is lost by then.
+        ``SlackError`` where it must be tried again later; nothing is lost by then. Raises ``ThreadGone`` where the
+        thread is not there any more: the row stays an intent, and what stands in its place is up to the caller.
         """
         if row is not None and await self._adopt(place, row):
             return
         attempt = _Attempt(place, row)
         try:
             await self._send(attempt, make, priority)
+        except ThreadGone:
+            raise
         except Gone as error:
             await self._refuse(place, attempt.row, attempt.digest, error)
         except Refused as error:
@@ -118,6 +128,8 @@ class Posting:
             attempt.plain = True
             try:
                 await self._send(attempt, make, priority)
+            except ThreadGone:
+                raise
             except Refused as again:
                 await self._refuse(place, attempt.row, attempt.digest, again)
 
@@ -131,7 +143,8 @@ class Posting:
             attempt.digest = content.digest
             if attempt.row is None:
                 attempt.row = await self._store.run(self._intend, place)
-            return self._arguments(attempt.row, content.plainer() if attempt.plain else content, place.thread_ts)
+            arguments = self._arguments(attempt.row, content.plainer() if attempt.plain else content, place.thread_ts)
+            return {**arguments, "reply_broadcast": True} if place.thread_ts and place.broadcast else arguments
 
         try:
             posted = await self._call(prepare, place.channel, priority)
@@ -139,6 +152,10 @@ class Posting:
             if error.ambiguous and attempt.row is not None:
                 await self._store.run(messages.suspect, attempt.row.id, suspected=True)
             raise
+        except Gone as error:
+            if place.thread_ts is None:
+                raise
+            raise ThreadGone(None) from error
         if attempt.row is None:
             return
         if posted is None:
@@ -159,9 +176,7 @@ class Posting:
         if place.thread_ts is not None and posted.message.thread_ts is None:
             # Slack says nothing when the parent is gone, and puts the reply into the channel, where it would look
             # like a thread of its own.
-            await self._refuse(place, row, digest, Gone("thread_not_found", THREAD_GONE))
-            await self._calls.call("chat.delete", {"channel": place.channel, "ts": posted.ts})
-            return
+            raise ThreadGone(posted.ts)
         await self._store.run(self._note_posted, place, row, posted.ts, digest)
 
     def _intend(self, place: Place) -> Message:
@@ -172,7 +187,7 @@ class Posting:
     def _note_posted(self, place: Place, row: Message, ts: str, digest: str) -> None:
         with self._store.unit() as unit:
             messages.posted(row.id, ts, digest)
-            if place.ticket is not None and place.thread_ts is None:
+            if place.ticket is not None and place.slot == CARD:
                 unit.append(ThreadOpened(place.channel, ts), ticket=place.ticket)
 
     async def _refuse(self, place: Place, row: Message | None, digest: str, error: Refused) -> None:
@@ -186,6 +201,13 @@ class Posting:
         with self._store.unit() as unit:
             messages.refused(row.id, digest, error)
             unit.append(SlackRefused(place.slot, error[:500]), ticket=place.ticket)
+
+    async def thread_gone(self, place: Place, card: Message, ts: str | None) -> None:
+        """Note that nothing can be said in a thread, and take away the reply that stands in the channel at ``ts``."""
+        await self._refuse(place, card, card.digest, ThreadGone(ts))
+        if ts is not None:
+            with contextlib.suppress(Gone):
+                await self._calls.call("chat.delete", {"channel": place.channel, "ts": ts})
 
     async def edit(self, place: Place, row: Message, make: Make, priority: Priority) -> None:
         """Edit a message that stands. Where Slack refuses that for good it is noted, and the message stays."""
@@ -267,7 +289,7 @@ class Posting:
             except Gone:
                 return found
             page = _page(answer.data)
-            found += page.messages
+            found += [one for one in page.messages if isinstance(one, _Found)]
             if page.response_metadata is None or not page.response_metadata.next_cursor:
                 break
             arguments["cursor"] = page.response_metadata.next_cursor

@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final
 
 from bot.slack import cards, escape, lines
 from bot.slack.calls import Calls
 from bot.slack.cards import Content, Incident, SubjectCard
+from bot.slack.errors import ThreadGone
 from bot.slack.lines import Line, Thread
 from bot.slack.pace import Priority, Tempo
 from bot.slack.people import People
-from bot.slack.posting import THREAD_GONE, Place, Posting
+from bot.slack.posting import Place, Posting
 from bot.slack.standing import BLIND, CARD, TICKET, Blind, Standing, blind_of, standing_of
 from bot.slack.upkeep import DONE, Outcome
 from bot.store import messages
@@ -91,7 +92,8 @@ class Threads:
         standing = await self._standing(number)
         edit_at = next((result for result in results if isinstance(result, float)), None)
         due = [] if edit_at is None else [edit_at]
-        rows = [(self._place(standing, row.slot, root.ts), row) for row in standing.rows.values() if row.suspect]
+        thread = _thread(standing, root)
+        rows = [(self._place(standing, row.slot, thread), row) for row in standing.rows.values() if row.suspect]
         due += await self._recheck(rows, over=not standing.ticket.live)
         until = standing.ticket.muted_until
         if standing.ticket.live and until is not None and (rest := (until - self._clock.now()).total_seconds()) > 0:
@@ -174,7 +176,10 @@ class Threads:
     # The lines
 
     def _lines(self, standing: Standing) -> list[Line]:
-        """The lines that are not posted yet."""
+        """The lines that are not posted yet; where the thread is gone, only what people wait for.
+
+        A second thread would not be the ticket's, but silence would be worse.
+        """
         done = {slot for slot, row in standing.rows.items() if _finished(row)}
         thread = Thread(
             standing.ticket.id,
@@ -182,18 +187,23 @@ class Threads:
             self._people.names(standing.actors),
             self._call,
         )
-        return lines.lines(standing.entries, thread, done)
+        missing = lines.lines(standing.entries, thread, done)
+        if not _thread_gone(standing.rows.get(CARD)):
+            return missing
+        ticket = standing.ticket
+        acknowledge = ticket.live and ticket.acknowledged_by is None
+        return [line.alone(ticket.id, acknowledge=acknowledge) for line in missing if line.first]
 
     async def _post_lines(self, standing: Standing, root: Message) -> None:
         """Post what is missing in the thread, oldest first; one that is refused for good is passed over."""
         number = standing.ticket.id
-        while not _thread_gone(standing.rows.get(CARD)):
+        while True:
             await self._settle(standing, root)
             missing = self._lines(standing)
             if not missing:
                 return
             slot = missing[0].slot
-            place = self._place(standing, slot, root.ts)
+            place = replace(self._place(standing, slot, _thread(standing, root)), broadcast=missing[0].broadcast)
             # An urgent line hurries those before it along: order is kept.
             priority = Priority.FIRST if any(line.first for line in missing) else Priority.LINE
 
@@ -201,12 +211,11 @@ class Threads:
                 newest = await self._newest(number)
                 return next((line.content for line in self._lines(newest) if line.slot == slot), None)
 
-            await self._posting.post(place, standing.rows.get(slot), make, priority)
+            try:
+                await self._posting.post(place, standing.rows.get(slot), make, priority)
+            except ThreadGone as error:
+                await self._posting.thread_gone(self._place(standing, CARD, None), root, error.ts)
             standing = await self._standing(number)
-            posted, card = standing.rows.get(slot), standing.rows.get(CARD)
-            if card is not None and posted is not None and THREAD_GONE in (posted.error or ""):
-                await self._store.run(messages.refused, card.id, card.digest, THREAD_GONE)
-                standing = await self._standing(number)
 
     async def _settle(self, standing: Standing, root: Message) -> None:
         """Find out about lines that were about to be posted and are not worth saying any more."""
@@ -217,7 +226,8 @@ class Threads:
 
         for slot, row in standing.rows.items():
             if slot not in wanted and row.state is MessageState.INTENT:
-                await self._posting.post(self._place(standing, slot, root.ts), row, nothing, Priority.LINE)
+                place = self._place(standing, slot, _thread(standing, root))
+                await self._posting.post(place, row, nothing, Priority.LINE)
 
     # What has no ticket
 
@@ -290,4 +300,9 @@ def _finished(row: Message | None) -> bool:
 
 
 def _thread_gone(card: Message | None) -> bool:
-    return card is None or (card.error or "").startswith(("message_not_found", THREAD_GONE))
+    return card is not None and (card.error or "").startswith(("message_not_found", "thread_not_found"))
+
+
+def _thread(standing: Standing, root: Message) -> str | None:
+    """Where lines go: the thread, or, where that is gone, the channel."""
+    return None if _thread_gone(standing.rows.get(CARD)) else root.ts

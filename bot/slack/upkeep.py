@@ -17,7 +17,7 @@ import structlog
 
 from bot.slack.errors import AuthLost, ChannelUnusable, SlackError
 from bot.slack.pace import Tempo
-from bot.slack.standing import owners_in, unfinished
+from bot.slack.standing import BLIND, TICKET, owners_in, unfinished
 from bot.store import audit, messages
 from bot.store.database import Store
 from bot.store.errors import StoreError
@@ -28,6 +28,8 @@ log = structlog.get_logger("slack")
 CURSOR: Final = "slack"
 CHUNK: Final = 1000
 MAX_ACTIVE: Final = 32
+"""So many owners are looked after at once, and as many more of those that people wait for."""
+URGENT: Final = frozenset({"TicketOpened", "TicketReopened", "TicketResolved", "PeopleCalled", "SubjectBlind"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +45,15 @@ DONE: Final = Outcome(done=True, again_at=None)
 
 @dataclass(slots=True)
 class _Due:
-    """An owner to be looked at. ``since`` is the first entry that it has not shown, None where it has shown all."""
+    """An owner to be looked at.
+
+    ``since`` is the first entry that it has not shown, None where it has shown all; ``urgent``: people wait for it.
+    """
 
     at: float
     since: int | None
     failures: int = 0
+    urgent: bool = False
     again: bool = False
 
 
@@ -63,6 +69,7 @@ class Upkeep:
         self._reconcile = reconcile
         self._due: dict[str, _Due] = {}
         self._active: set[str] = set()
+        self._hurried: set[str] = set()
         self._wake = asyncio.Event()
         self._read = 0
         self._saved = 0
@@ -111,6 +118,10 @@ class Upkeep:
         while entries := await self._store.run(audit.entries, after=self._read, limit=CHUNK):
             for owner, since in await self._store.run(owners_in, entries):
                 self._mark(owner, since)
+            for entry in entries:
+                for owner in (f"{TICKET}{entry.ticket}", f"{BLIND}{entry.seq}"):
+                    if entry.kind in URGENT and owner in self._due:
+                        self._due[owner].urgent = True
             self._read = entries[-1].seq
 
     def _mark(self, owner: str, since: int | None, at: float | None = None) -> None:
@@ -128,9 +139,14 @@ class Upkeep:
     def _start(self, group: asyncio.TaskGroup) -> None:
         now = self._clock.monotonic()
         ready = [owner for owner, due in self._due.items() if due.at <= now and owner not in self._active]
-        ready.sort(key=lambda owner: self._due[owner].since or 0)
-        for owner in ready[: MAX_ACTIVE - len(self._active)]:
+        ready.sort(key=lambda owner: (not self._due[owner].urgent, self._due[owner].since or 0))
+        for owner in ready:
+            urgent = self._due[owner].urgent
+            if len(self._hurried if urgent else self._active - self._hurried) >= MAX_ACTIVE:
+                continue  # many tickets' chatter, which waits for its budget, must not hold up a new thread
             self._active.add(owner)
+            if urgent:
+                self._hurried.add(owner)
             self._due[owner].again = False
             group.create_task(self._look_after(owner), name=f"slack {owner}")
 
@@ -166,12 +182,15 @@ class Upkeep:
             self._looked_after(owner, due, outcome)
         finally:
             self._active.discard(owner)
+            self._hurried.discard(owner)
             self._wake.set()
 
     def _looked_after(self, owner: str, due: _Due, outcome: Outcome) -> None:
         if due.again:
             due.at = self._clock.monotonic()
-        elif outcome.again_at is None:
+            return
+        due.urgent = False
+        if outcome.again_at is None:
             del self._due[owner]
         else:
             due.at = outcome.again_at

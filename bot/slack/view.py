@@ -22,7 +22,7 @@ from bot.slack.buttons import Buttons
 from bot.slack.calls import Calls
 from bot.slack.cards import SubjectCard
 from bot.slack.commands import Commands
-from bot.slack.errors import AuthLost, Refused, SlackConfigError, SlackError, Unavailable
+from bot.slack.errors import AuthLost, ChannelUnusable, Refused, SlackConfigError, SlackError, Unavailable
 from bot.slack.listeners import Listeners
 from bot.slack.pace import Tempo
 from bot.slack.people import People
@@ -226,11 +226,11 @@ class SlackView:
 
     async def _named(self, names: set[str]) -> dict[str, _Channel]:
         found: dict[str, _Channel] = {}
-        arguments: dict[str, object] = {"limit": 200, "exclude_archived": False, "types": "public_channel"}
         if not names:
             return found
         for types in ("public_channel", "private_channel"):
-            arguments = {"limit": 200, "types": types}
+            # The most that Slack gives at once: large workspaces have thousands, and the method's limit is low.
+            arguments: dict[str, object] = {"limit": 999, "types": types}
             while names - found.keys():
                 try:
                     answer = await self._calls.call("conversations.list", arguments)
@@ -258,7 +258,7 @@ class SlackView:
             return
         try:
             await self._calls.call("conversations.join", {"channel": channel.id})
-        except Refused as error:
+        except (Refused, ChannelUnusable) as error:
             log.warning("the channel can't be joined; invite the app", channel=channel.name, why=str(error))
         except AuthLost as error:
             log.warning("the app may not join channels by itself; invite it", channel=channel.name, why=str(error))

@@ -8,8 +8,14 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.slack.buttons import Click
 from bot.slack.cards import ACK, MUTE, TAKE
+from bot.slack.people import STANDING_S
+from compose.slack import shapes
+from compose.slack.methods import users
+from compose.slack.records import JsonObject, User
 from compose.slack.records import Message as Shown
+from compose.slack.state import Workspace
 from tests.bot.slack.stage import Stage, down
+from tests.clock import ManualClock
 from tests.waiting import until
 
 
@@ -110,6 +116,29 @@ async def test_guests_bots_strangers_and_the_deactivated_are_refused(stage: Stag
         assert "bots can't do this" in await press(Click(user=bot, team=team, **of))
         assert "does not know you" in await press(Click(user="U0NOBODY", team=team, **of))
     assert stage.ticket().acknowledged_by is None
+
+
+async def test_a_deactivated_account_is_refused_within_a_minute(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with stage.running():
+        root = await opened(stage)
+        shape = shapes.user_shape
+
+        def deactivated(workspace: Workspace, user: User) -> JsonObject:
+            return shape(workspace, user) | {"deleted": True}
+
+        monkeypatch.setattr(users, "user_shape", deactivated)
+        assert stage.ticket().acknowledged_by is None
+        assert "your account is deactivated" in await stage.click("ana", root.ts, ACK)
+        monkeypatch.undo()
+        people = stage.view._people
+        monkeypatch.setattr(people, "_clock", clock := ManualClock())
+        people._known.clear()
+        assert "You work on ticket 1 now" in await stage.click("ben", root.ts, TAKE)
+        monkeypatch.setattr(users, "user_shape", deactivated)
+        clock.advance(STANDING_S)
+        assert "your account is deactivated" in await stage.click("ben", root.ts, MUTE)
+    assert stage.ticket().acknowledged_by == f"slack:{stage.user('ben')}"
+    assert not stage.entries("Muted")
 
 
 async def test_when_slack_does_not_say_who_it_is_nothing_is_done(stage: Stage) -> None:

@@ -13,7 +13,6 @@ from bot import incidents
 from bot.slack.view import SlackView
 from bot.store import messages
 from bot.store.records import MessageState
-from compose.slack.messaging import Messaging
 from compose.slack.records import JsonObject
 from compose.slack.records import Message as Shown
 from tests.bot.slack.stage import QUICK, Stage, down
@@ -46,7 +45,8 @@ def in_order(stage: Stage) -> None:
 @pytest.mark.parametrize("outage", OUTAGES)
 async def test_it_catches_up_after_an_outage(stage: Stage, outage: str) -> None:
     if outage == "too slow":
-        stage.tempo = replace(QUICK, timeout_s=0.4)
+        # What timed out is done 0.3 s later; as in production, second copies are looked for after that.
+        stage.tempo = replace(QUICK, timeout_s=0.4, recheck_s=(0.2, 0.6))
     async with stage.running():
         await stage.connected()
         await stage.tick(down())
@@ -238,29 +238,6 @@ async def test_a_refused_root_is_tried_again_when_it_says_something_else(stage: 
     (root,) = stage.roots()
     in_order(stage)
     assert len(stage.texts(root)) == 2
-
-
-async def test_a_card_that_was_deleted_opens_no_second_thread(stage: Stage) -> None:
-    async with stage.running():
-        await stage.tick(down())
-        await stage.settled()
-        (root,) = stage.roots()
-        messaging: Messaging = stage.server.slack.messaging
-        for reply in stage.replies(root):
-            messaging.delete(reply)
-        messaging.delete(root)
-        posted = len(stage.calls("chat.postMessage"))
-        await stage.tick(down(), down("rl-3"))
-        await stage.settled()
-        await stage.resolve()
-        await stage.settled()
-        assert len(stage.calls("chat.postMessage")) <= posted + 1, "replies into a thread that is gone"
-        await stage.tick(down("tikv-1", subject="kv"), subject="kv")
-        await stage.settled()
-    (other,) = [one for one in stage.roots() if one.subtype != "tombstone"]
-    assert "Ticket 2" in other.text
-    errors = [json.loads(entry.payload)["error"] for entry in stage.entries("SlackRefused")]
-    assert [error for error in errors if "deleted" in error or "message_not_found" in error]
 
 
 async def test_a_channel_without_the_app_is_joined(stage: Stage) -> None:

@@ -93,6 +93,8 @@ async def test_a_reopened_ticket_goes_on_in_its_thread(stage: Stage) -> None:
         reopened = stage.replies(root)[-1]
         assert "*Reopened*" in reopened.text
         assert reopened.notifies == (stage.user("ana"),)
+        assert reopened.reply_broadcast, "the thread may stand far up in the channel by now"
+        assert [one.text for one in stage.replies(root) if one.reply_broadcast] == [reopened.text]
         await stage.resolve()
         await stage.settled()
     (root,) = stage.roots()

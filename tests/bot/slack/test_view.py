@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from typing import Any
 
 import pytest
+from aiohttp import web
 from pydantic import SecretStr
 
 from bot.slack.errors import SlackConfigError
 from tests.bot.slack.stage import Stage, down
+from tests.waiting import until
 
 
 async def refused(stage: Stage, **settings: object) -> str:
@@ -34,16 +36,31 @@ async def test_a_wrong_app_token(stage: Stage) -> None:
     assert "apps.connections.open (invalid_auth)" in await refused(stage, app_token=SecretStr("xapp-wrong"))
 
 
-async def test_a_missing_scope(stage: Stage) -> None:
-    slack = stage.server.slack
-    bot = slack.manifest.oauth_config.scopes.model_copy(
-        update={"bot": [one for one in slack.manifest.oauth_config.scopes.bot if one != "chat:write"]}
-    )
-    config = slack.manifest.oauth_config.model_copy(update={"scopes": bot})
-    stage.server.slack = replace(slack, manifest=slack.manifest.model_copy(update={"oauth_config": config}))
-    stage.fault(method="auth.test", kind="error", error="missing_scope")
+async def test_scopes_that_are_missing_are_all_named(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    left = stage.server.slack.manifest.scopes - {"chat:write", "users:read"}
+    monkeypatch.setattr(type(stage.server.slack.manifest), "scopes", left)
     words = await refused(stage)
-    assert "missing_scope" in words
+    assert words.startswith("the app lacks the scopes chat:write, users:read; add them at api.slack.com/apps")
+
+
+async def test_without_a_list_of_scopes_it_goes_on_and_finds_out(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    original = web.json_response
+
+    def without(*args: Any, **kwargs: Any) -> web.Response:
+        response = original(*args, **kwargs)
+        response.headers.popall("x-oauth-scopes", None)
+        return response
+
+    monkeypatch.setattr(web, "json_response", without)
+    async with stage.running():
+        await stage.tick(down())
+        await stage.settled()
+        assert len(stage.roots()) == 1
+        monkeypatch.setattr(
+            type(stage.server.slack.manifest), "scopes", stage.server.slack.manifest.scopes - {"chat:write"}
+        )
+        await stage.resolve()
+        await until(lambda: "add the scope chat:write to the app" in stage.view.health().why, "health says so")
 
 
 async def test_a_channel_that_is_not_there(stage: Stage) -> None:
