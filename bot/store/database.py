@@ -69,6 +69,7 @@ class Store:
         )
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
         self._listeners: list[Callable[[int], None]] = []
+        self._file: tuple[int, int] | None = None
 
     def open(self, *, migrate: bool = False) -> None:
         """Open the file, which is created where ``migrate`` is set.
@@ -87,6 +88,22 @@ class Store:
             database.initialize(self._db)
             self._db.connect(reuse_if_open=True)
             self._check_schema(migrate)
+        self._file = self._identity()
+
+    def _identity(self) -> tuple[int, int] | None:
+        try:
+            stat = self.path.stat()
+        except OSError:
+            return None
+        return stat.st_dev, stat.st_ino
+
+    def _check_there(self) -> None:
+        """SQLite goes on writing to a file that was deleted or replaced: all would seem well, and all be lost."""
+        if self._identity() != self._file:
+            raise CannotOpen(
+                f"the database {self.path} was deleted or replaced while it was open; put it back, or "
+                "start operator anew"
+            )
 
     def _make_folder(self) -> None:
         try:
@@ -139,6 +156,7 @@ class Store:
         unit = Unit(self.clock.now(), actor)
         with in_our_words(self.path):
             with self._db.atomic("IMMEDIATE"):
+                self._check_there()
                 yield unit
                 failpoint("commit.before")
             failpoint("commit.after")

@@ -11,7 +11,7 @@ import peewee
 import pytest
 
 from bot import events
-from bot.store import tickets
+from bot.store import audit, tickets
 from bot.store.control import RunLease, beat, running, watches
 from bot.store.database import MIGRATIONS, Store, default_path, login
 from bot.store.errors import CannotOpen, DatabaseDamaged, DatabaseLocked, LeaseHeld, NotFound, SchemaMismatch
@@ -218,6 +218,24 @@ def test_nothing_is_migrated_beneath_a_process_that_runs(tmp_path: Path) -> None
 def test_a_full_disk_hinders_nobody_from_holding_the_lock() -> None:
     with Path("/dev/full").open("a+") as file:
         note(file, "process 1")
+
+
+def test_a_file_deleted_or_replaced_beneath_us_is_said_not_written_to(store: Store) -> None:
+    aside = store.path.with_name("aside.db")
+    store.path.rename(aside)
+    with pytest.raises(CannotOpen, match="deleted or replaced"):
+        store.call(write_one, store)
+    store.path.touch()
+    with pytest.raises(CannotOpen, match="deleted or replaced"):
+        store.call(write_one, store)
+    aside.rename(store.path)
+    store.call(write_one, store)
+    assert store.call(audit.verify).entries == 1
+
+
+def write_one(store: Store) -> None:
+    with store.unit() as unit:
+        unit.append(events.TicketAcknowledged(), ticket=1)
 
 
 def test_a_login_is_what_the_system_says_not_what_the_environment_claims(monkeypatch: pytest.MonkeyPatch) -> None:
