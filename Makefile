@@ -40,7 +40,7 @@ check: setup ## lint, format, types, and which package may import which
 	@$(RUN)ruff check .
 	@$(RUN)ruff format --check .
 	@$(RUN)mypy
-	@$(RUN)lint-imports --no-logo --quiet 2>/dev/null || $(RUN)lint-imports
+	@$(RUN)lint-imports --no-logo
 
 bench: setup ## measure; prints a table and writes tests/bench/results.json
 	@$(RUN)python -m tests.bench
