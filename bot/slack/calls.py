@@ -150,7 +150,7 @@ def _record(data: object) -> Mapping[str, object]:
 def _retry_after(error: SlackApiError) -> float | None:
     response = error.response
     code = _record(getattr(response, "data", None)).get("error")
-    if getattr(response, "status_code", None) != 429 and code not in LIMITED:
+    if getattr(response, "status_code", None) != 429 and not (isinstance(code, str) and code in LIMITED):
         return None
     headers = {str(name).lower(): value for name, value in (getattr(response, "headers", None) or {}).items()}
     try:

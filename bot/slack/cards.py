@@ -119,7 +119,7 @@ def who(actor: str, names: Mapping[str, str]) -> str:
         return "Operator"
     if kind == "os":
         return f"{escape.code(rest, 80)} on the command line"
-    return escape.prose(names.get(actor) or rest, 80)
+    return escape.prose(names.get(actor, ""), 80) or escape.prose(rest, 80)
 
 
 def amount(value: float, unit: str) -> str:

@@ -8,6 +8,7 @@ lines in order, the card in place. What is computed is computed again at the mom
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -16,7 +17,7 @@ from typing import Final
 from bot.slack import cards, escape, lines
 from bot.slack.calls import Calls
 from bot.slack.cards import Content, Incident, SubjectCard
-from bot.slack.errors import ThreadGone
+from bot.slack.errors import SlackError, ThreadGone
 from bot.slack.lines import Line, Thread
 from bot.slack.pace import Priority, Tempo
 from bot.slack.people import People
@@ -84,8 +85,9 @@ class Threads:
             if root is None or root.ts is None:
                 return DONE
         # Side by side: a line must not wait for the budget of edits.
-        edit = self._edit(standing, root)
-        results = await asyncio.gather(edit, self._post_lines(standing, root), return_exceptions=True)
+        edited = asyncio.Event()
+        work = self._edit_and_say(edited, standing, root), self._post_lines_until(edited, standing, root)
+        results = await asyncio.gather(*work, return_exceptions=True)
         for result in results:
             if isinstance(result, BaseException):
                 raise result
@@ -173,6 +175,12 @@ class Threads:
         self._edited[owner] = _Edited(self._clock.monotonic(), sent)
         return None
 
+    async def _edit_and_say(self, edited: asyncio.Event, standing: Standing, root: Message) -> float | None:
+        try:
+            return await self._edit(standing, root)
+        finally:
+            edited.set()
+
     # The lines
 
     def _lines(self, standing: Standing) -> list[Line]:
@@ -193,6 +201,23 @@ class Threads:
         ticket = standing.ticket
         acknowledge = ticket.live and ticket.acknowledged_by is None
         return [line.alone(ticket.id, acknowledge=acknowledge) for line in missing if line.first]
+
+    async def _post_lines_until(self, edited: asyncio.Event, standing: Standing, root: Message) -> None:
+        """Post the lines, and those that come or failed while the card's edit waits for its turn."""
+        while True:
+            failure = None
+            try:
+                await self._post_lines(standing, root)
+            except SlackError as error:
+                failure = error
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._tempo.poll_s):
+                    await edited.wait()
+            if edited.is_set():
+                if failure is not None:
+                    raise failure
+                return
+            standing = await self._standing(standing.ticket.id)
 
     async def _post_lines(self, standing: Standing, root: Message) -> None:
         """Post what is missing in the thread, oldest first; one that is refused for good is passed over."""

@@ -213,3 +213,7 @@ def test_slack_takes_any_blindness(
     event = SubjectBlind(name, NOW, why, tuple(unseen))
     seen = SubjectSeen(name, blind_s, 1) if blind_s is not None else None
     accepted(cards.blind(event, subject, None, seen, NOW if seen else None))
+
+
+def test_a_name_of_nothing_but_space_shows_the_id() -> None:
+    assert cards.who("slack:U1", {"slack:U1": " \n\u3000"}) == "U1"

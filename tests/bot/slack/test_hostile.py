@@ -6,8 +6,12 @@ import asyncio
 import json
 from datetime import UTC, datetime
 
+import aiohttp
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 from slack_sdk.errors import SlackApiError
+from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
 from bot import incidents
@@ -133,6 +137,53 @@ def test_a_failing_servers_record_is_no_answer_about_the_message() -> None:
     judged = calls._judged(error, "chat.postMessage", "C0")
     assert isinstance(judged, Unavailable)
     assert judged.ambiguous
+
+
+async def test_a_card_that_waits_for_its_edit_holds_up_no_line(stage: Stage) -> None:
+    async with stage.running():
+        await stage.tick(down())
+        await stage.settled()
+        (root,) = stage.roots()
+        stage.fault(method="chat.update", kind="ratelimited", retry_after=60)
+        await stage.store.run(incidents.mute, stage.store, 1, 0.5, "os:ana")
+        stage.view.wake(0)
+        await until(lambda: stage.calls("chat.update"), "Slack limits the edit")
+        stage.fault(method="chat.postMessage", kind="reset_before", count=1)
+        await stage.tick(down(), down("rl-3"))
+        await until(lambda: "rl-3" in stage.texts(root)[-1], "the line does not wait for it")
+
+
+GARBAGE = [
+    "",
+    "null",
+    "[]",
+    "NaN",
+    "{",
+    '"ok"',
+    "[{}]",
+    '{"ok": null}',
+    '{"ok": false}',
+    '{"ok": false, "error": null}',
+    '{"ok": false, "error": {"of": "mine"}}',
+]
+
+
+@pytest.mark.parametrize("status", [200, 302, 404, 503])
+async def test_an_answer_that_is_none_says_nothing_about_the_message(stage: Stage, status: int) -> None:
+    for body in GARBAGE:
+        for kind in ("application/json", "text/plain", "application/octet-stream"):
+
+            async def answer(_: web.Request, body: str = body, kind: str = kind) -> web.Response:
+                return web.Response(status=status, text=body, content_type=kind)
+
+            app = web.Application()
+            app.router.add_route("*", "/{method}", answer)
+            async with TestServer(app) as server, aiohttp.ClientSession() as session:
+                client = AsyncWebClient("xoxb-", base_url=str(server.make_url("/")), session=session)
+                asked = calls.Calls(client, stage.clock, QUICK)
+                with pytest.raises(Unavailable) as error:
+                    await asked.call("chat.postMessage", {"channel": "C0", "text": "x"})
+                assert error.value.ambiguous, (body, kind)
 
 
 async def test_chatter_of_many_tickets_holds_up_no_new_thread(stage: Stage) -> None:
