@@ -58,7 +58,12 @@ class LocalSlack:
     async def roots(self) -> list[dict[str, Any]]:
         """Our messages at the top of the channel, oldest first."""
         body = await self.call("conversations.history", channel=self.channel, include_all_metadata=1, limit=200)
-        return [message for message in reversed(body["messages"]) if message.get("metadata")]
+        # A reply that was broadcast is in the history too.
+        return [
+            message
+            for message in reversed(body["messages"])
+            if message.get("metadata") and message.get("thread_ts", message["ts"]) == message["ts"]
+        ]
 
     async def replies(self, root: str) -> list[dict[str, Any]]:
         body = await self.call(
