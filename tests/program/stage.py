@@ -56,7 +56,7 @@ class LocalSlack:
         )
 
     async def roots(self) -> list[dict[str, Any]]:
-        """Our messages at the top of the channel, oldest first."""
+        """Our threads' first messages, oldest first; a reply that is also shown in the channel is none."""
         body = await self.call("conversations.history", channel=self.channel, include_all_metadata=1, limit=200)
         # A reply that was broadcast is in the history too.
         return [
