@@ -28,6 +28,9 @@ Prepare: TypeAlias = Callable[[], Awaitable[Arguments | None]]
 CHANGES: Final = frozenset(
     {"chat.postMessage", "chat.update", "chat.delete", "chat.postEphemeral", "conversations.join"}
 )
+DEFAULT_WAIT_S: Final = 10.0
+LONGEST_WAIT_S: Final = 300.0
+"""Slack's own waits are seconds. One that asks for hours must not silence a method until a restart."""
 MAX_LIMITED: Final = 5
 """So often is a call tried again at once after a 429; then its caller decides."""
 
@@ -153,10 +156,16 @@ def _retry_after(error: SlackApiError) -> float | None:
     if getattr(response, "status_code", None) != 429 and not (isinstance(code, str) and code in LIMITED):
         return None
     headers = {str(name).lower(): value for name, value in (getattr(response, "headers", None) or {}).items()}
+    return wait_for(str(headers.get("retry-after", "")))
+
+
+def wait_for(retry_after: str) -> float:
+    """The seconds that a Retry-After header asks for, as far as they are believed; a default where it says nothing."""
     try:
-        return max(0.0, float(headers.get("retry-after", "")))
+        seconds = float(retry_after)
     except ValueError:
-        return 10.0
+        return DEFAULT_WAIT_S
+    return DEFAULT_WAIT_S if math.isnan(seconds) else min(max(0.0, seconds), LONGEST_WAIT_S)
 
 
 def _judged(error: SlackApiError, method: str, channel: str) -> SlackError:

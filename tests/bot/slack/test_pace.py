@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bot.slack.calls import wait_for
 from bot.slack.pace import MAX_IN_FLIGHT, Bucket, Pace, Priority, Tempo
 from tests.clock import ManualClock
 from tests.waiting import until
@@ -106,3 +108,11 @@ async def test_a_turn_that_was_not_used_costs_nothing() -> None:
     for _ in range(20):
         async with asyncio.timeout(5), pace.turn("chat.postMessage", "C", Priority.LINE) as turn:
             turn.unused()
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [("3", 3.0), ("0", 0.0), ("-5", 0.0), ("", 10.0), ("soon", 10.0), ("nan", 10.0), ("inf", 300.0), ("86400", 300.0)],
+)
+def test_a_retry_after_is_believed_within_reason(header: str, seconds: float) -> None:
+    assert wait_for(header) == seconds
