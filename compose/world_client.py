@@ -88,9 +88,7 @@ class WorldClient:
             found = WorldFile.model_validate_json((directory / "world.json").read_bytes())
             token = Path(found.world_token_file).read_text(encoding="ascii").strip()
         except OSError as error:
-            raise NoWorldError(
-                f"no world runs in {directory}; start one with: python -m compose.world run --dir {directory}"
-            ) from error
+            raise NoWorldError(f"no world runs in {directory}; start one with: make demo") from error
         except ValidationError as error:
             raise WorldError(f"{directory / 'world.json'} is not a world's description") from error
         self._url = found.control_url

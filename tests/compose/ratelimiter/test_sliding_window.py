@@ -20,7 +20,7 @@ from redis.retry import Retry
 
 from compose.ratelimiter import keys
 from compose.ratelimiter.limiter import SLIDING_WINDOW
-from compose.redis_server import find_redis_server, redis_command
+from compose.redis_server import find_redis_server, packaged_redis_server, redis_command
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -37,12 +37,10 @@ NUMBERS = itertools.count()
 
 
 def redis_binaries() -> list[Path]:
-    """The server that a world would use, and any other on the usual path."""
-    found = [find_redis_server()]
-    other = shutil.which("redis-server", path="/usr/local/bin:/usr/bin:/bin:/opt/homebrew/bin")
-    if other is not None and Path(other).resolve() != found[0].resolve():
-        found.append(Path(other))
-    return found
+    """The server that a world would use, the one of the wheel, and the machine's own."""
+    own = shutil.which("redis-server", path="/usr/local/bin:/usr/bin:/bin:/opt/homebrew/bin")
+    candidates = [find_redis_server(), packaged_redis_server(), Path(own) if own is not None else None]
+    return list({binary.resolve(): binary for binary in candidates if binary is not None}.values())
 
 
 @pytest.fixture(scope="module", params=redis_binaries(), ids=str)
