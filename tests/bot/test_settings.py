@@ -298,3 +298,9 @@ def test_a_subject_that_cannot_be_made_is_one_line(toml: str, line: str) -> None
         build_all(load(environ={}), SystemClock())
     (words,) = caught.value.lines
     assert words.startswith(line)
+
+
+def test_without_a_file_it_is_said_how_to_get_one(here: Path) -> None:
+    assert not (here / "operator.toml").exists()
+    with pytest.raises(ConfigError, match=r"there is no operator\.toml here.*copy operator\.example\.toml"):
+        build_all(load(environ={}), SystemClock())
