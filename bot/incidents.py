@@ -100,6 +100,9 @@ class Incidents:
     def _go_on(self, unit: Unit, report: Report, ticket: Ticket) -> None:
         live = {violation.fingerprint: violation for violation in ticket.violations if violation.cleared_at is None}
         broken = {finding.fingerprint: finding for finding in report.broken}
+        if report.gap:
+            for violation in live.values():  # nobody saw whether it held meanwhile: the hold time begins anew
+                self._held_since.pop(violation.id, None)
         for fingerprint, violation in live.items():
             if fingerprint in broken:
                 self._break_again(unit, ticket, violation, broken[fingerprint])

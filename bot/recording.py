@@ -29,7 +29,8 @@ def merge(earlier: Report, later: Report) -> Report:
         if fingerprint not in broken
     }
     holding = later.holding.difference(broken, unclear)
-    return replace(later, broken=tuple(broken.values()), unclear=unclear, holding=holding)
+    gap = earlier.gap or later.gap
+    return replace(later, broken=tuple(broken.values()), unclear=unclear, holding=holding, gap=gap)
 
 
 class Recorder:

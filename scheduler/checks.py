@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final, Generic
 
@@ -37,10 +37,18 @@ class Check(Generic[SnapshotT]):
     """The check of one subject; ``tick`` is called once per interval and never raises for the subject's sake.
 
     ``timeout_s`` bounds one observation and is below the interval. ``blind_grace_s``: so long may the whole
-    subject be unobservable before that counts.
+    subject be unobservable before that counts. ``gap_s``: two looks further apart than this leave a gap.
     """
 
-    def __init__(self, subject: Subject[SnapshotT], clock: Clock, *, timeout_s: float, blind_grace_s: float) -> None:
+    def __init__(
+        self,
+        subject: Subject[SnapshotT],
+        clock: Clock,
+        *,
+        timeout_s: float,
+        blind_grace_s: float,
+        gap_s: float = math.inf,
+    ) -> None:
         self.subject = subject
         self._clock = clock
         self._timeout_s = timeout_s
@@ -48,15 +56,20 @@ class Check(Generic[SnapshotT]):
         self._previous: tuple[SnapshotT, float] | None = None
         self._running: asyncio.Task[SnapshotT] | None = None
         self._started = 0.0
+        self._gap_s = gap_s
+        self._ticked: float | None = None
 
     async def tick(self) -> Report:
         """Observe and judge once."""
         at, monotonic = self._clock.now(), self._clock.monotonic()
+        gap = self._ticked is not None and monotonic - self._ticked > self._gap_s
+        self._ticked = monotonic
         observed = await self._observe()
         if isinstance(observed, Unknown):
-            verdicts: dict[Key, Verdict] = {}
-            return self._debounce.report(at, monotonic, verdicts, unobservable=observed.why)
-        return self._debounce.report(at, monotonic, self._judge(at, observed.snapshot))
+            report = self._debounce.report(at, monotonic, {}, unobservable=observed.why)
+        else:
+            report = self._debounce.report(at, monotonic, self._judge(at, observed.snapshot))
+        return replace(report, gap=gap)
 
     async def aclose(self) -> None:
         """End what is under way and let go of the subject's connections."""

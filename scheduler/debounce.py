@@ -40,7 +40,8 @@ class Report:
     """All that is known of a subject after a tick.
 
     Every expected key is in exactly one of ``broken``, ``holding`` and ``unclear``; the last has why: it can't be
-    seen, or it seems broken but its grace is not over. ``monotonic`` is the tick's, seconds.
+    seen, or it seems broken but its grace is not over. ``monotonic`` is the tick's, seconds. ``gap`` says that the
+    look before was so long ago that what happened in between was not seen.
     """
 
     subject: str
@@ -51,6 +52,7 @@ class Report:
     unclear: Mapping[Fingerprint, str]
     unknown: int
     blind: Blind | None
+    gap: bool = False
 
 
 @dataclass(slots=True)

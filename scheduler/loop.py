@@ -26,6 +26,8 @@ TIMEOUT_SHARE = 0.8
 """An observation may take this share of the interval."""
 JITTER_SHARE = 0.1
 """Ticks are spread over this share of the interval, so that subjects do not fall into step."""
+GAP_S = 2.0
+"""Two looks further apart than this, or than three intervals if that is longer, leave a gap: nothing held in it."""
 BLIND_GRACE_S = 10.0
 """A subject that can't be observed at all is blind after this, or after three intervals if that is longer."""
 
@@ -81,6 +83,7 @@ class Loop:
             self._clock,
             timeout_s=interval_s * TIMEOUT_SHARE,
             blind_grace_s=max(BLIND_GRACE_S, 3 * interval_s),
+            gap_s=max(GAP_S, 3 * interval_s),
         )
         self.pulses[subject.name] = Pulse(interval_s)
         self._scheduler.add_job(

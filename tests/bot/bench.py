@@ -40,6 +40,7 @@ class Bench:
         unclear: Mapping[Fingerprint, str] | None = None,
         blind: str | None = None,
         after_s: float = 1.0,
+        gap: bool = False,
     ) -> Ticket | None:
         self.clock.advance(after_s)
         unclear = unclear or {}
@@ -52,6 +53,7 @@ class Bench:
             unclear=unclear,
             unknown=len(unclear),
             blind=Blind(self.clock.now(), blind, ()) if blind else None,
+            gap=gap,
         )
         asyncio.run(self.incidents.take_in(report))
         return self.live

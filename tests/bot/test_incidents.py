@@ -92,6 +92,15 @@ def test_a_gap_in_the_hold_time_starts_it_anew(bench: Bench, gap: dict[Fingerpri
     assert bench.tick() is None
 
 
+def test_a_time_in_which_nobody_looked_does_not_count_as_held(bench: Bench) -> None:
+    bench.tick(UP_1)
+    bench.tick()
+    assert bench.tick(after_s=60, gap=True) is not None
+    for _ in range(4):
+        assert bench.tick() is not None
+    assert bench.tick() is None
+
+
 def test_a_key_that_is_not_configured_any_more_does_not_count_as_well(bench: Bench) -> None:
     bench.tick(UP_1)
     del (shrunk := dict(SEVERITY))[UP_1]

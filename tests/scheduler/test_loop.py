@@ -183,6 +183,16 @@ async def test_the_second_observation_has_its_predecessor_and_the_time_between()
     assert [(one.previous, one.elapsed_s) for one in seen] == [(None, None), (1.0, 2.5)]
 
 
+async def test_looks_too_far_apart_leave_a_gap() -> None:
+    clock = ManualClock()
+    checked = Check(Scripted(well), clock, timeout_s=1, blind_grace_s=0, gap_s=3)
+    gaps = []
+    for after_s in (0, 1, 2.9, 3.1, 1):
+        clock.advance(after_s)
+        gaps.append((await checked.tick()).gap)
+    assert gaps == [False, False, False, True, False]
+
+
 class Sink:
     def __init__(self, fail: int = 0) -> None:
         self.reports: list[Report] = []
