@@ -53,7 +53,7 @@ def measure(folder: Path) -> list[Figure]:
                 "% of a core",
                 [share * 100 for share in shares],
                 aim="50" if count == 1000 else "",
-                note=f"{ticks} ticks, {sum(shares) / len(shares) * len(shares) * INTERVAL_S / ticks * 1e6:.0f} µs each",
+                note=f"{ticks} ticks, {sum(shares) * INTERVAL_S / ticks * 1e6:.0f} µs each",
             )
         )
     with run_world(folder / "world") as world:

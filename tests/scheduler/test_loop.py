@@ -104,7 +104,6 @@ async def test_an_observation_that_resists_cancellation_is_left_behind_never_dou
     assert ["has not come back" in why for why in whys] == [False, True, True]
     assert started == 1
     release.set()
-    await asyncio.sleep(0)
     await until(lambda: _sees(checked), "the check sees again")
 
 
